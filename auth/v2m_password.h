@@ -1,0 +1,31 @@
+/*
+ * Password hashes by crypt(3): the one place that uses libcrypt (libxcrypt).
+ * yescrypt is written; whatever crypt(3) knows is read, such as bcrypt and
+ * sha512crypt.  All functions are slow on purpose and thread-safe.
+ */
+
+#ifndef V2M_PASSWORD_H
+#define V2M_PASSWORD_H
+
+#include "v2m_error.h"
+
+#define V2M_PASSWORD_MAX      256 /* bytes; bounds the cost of hashing */
+#define V2M_PASSWORD_HASH_MAX 384 /* crypt(3): CRYPT_OUTPUT_SIZE */
+
+/* V2M_INVALID: empty, or longer than V2M_PASSWORD_MAX. */
+int v2m_password_hash(const char *password, char hash[V2M_PASSWORD_HASH_MAX],
+                      v2m_error_t *error);
+
+/*
+ * V2M_OK: the password is right; V2M_DENIED: it is wrong; V2M_INVALID: the
+ * stored value is no hash that crypt(3) knows, such as a plain-text password,
+ * which never matches.  Every result takes as long as a hash does.
+ */
+int v2m_password_verify(const char *password, const char *hash,
+                        v2m_error_t *error);
+
+/* Takes as long as v2m_password_verify(), for an account that does not
+ * exist, and returns V2M_DENIED. */
+int v2m_password_verify_nobody(const char *password, v2m_error_t *error);
+
+#endif /* V2M_PASSWORD_H */

@@ -1,0 +1,80 @@
+/*
+ * The users' table in MariaDB or MySQL: the one place that uses libmariadb.
+ * Database "auth", table user(id, email UNIQUE, password, admin, disabled);
+ * a table without the last two columns (the tutorial's) is read as well: its
+ * users are neither administrators nor disabled.
+ *
+ * All functions block and may be called from any thread: each takes a
+ * connection from a small pool and gives it back; a connection that broke is
+ * made anew, once, within the call.
+ */
+
+#ifndef V2M_USERS_H
+#define V2M_USERS_H
+
+#include <stddef.h>
+
+#include "v2m_error.h"
+#include "v2m_password.h"
+
+#define V2M_EMAIL_MAX 255 /* bytes, as the column */
+
+typedef struct v2m_users_s v2m_users_t;
+
+typedef struct {
+    const char *host;
+    int         port;
+    const char *user;
+    const char *password;
+    const char *database;
+    int         timeout_ms; /* for connecting and for each reply */
+} v2m_users_options_t;
+
+typedef struct {
+    char email[V2M_EMAIL_MAX + 1];
+    char password[V2M_PASSWORD_HASH_MAX];
+    int  admin;
+    int  disabled;
+} v2m_user_t;
+
+/* Strings are copied.  Connects only when first used. */
+int v2m_users_create(v2m_users_t **users, const v2m_users_options_t *options,
+                     v2m_error_t *error);
+
+/* No other call may be under way.  NULL is allowed. */
+void v2m_users_destroy(v2m_users_t *users);
+
+/* One round trip. */
+int v2m_users_ping(v2m_users_t *users, v2m_error_t *error);
+
+/* V2M_NOT_FOUND: no such user.  Wipe user->password when done. */
+int v2m_users_find(v2m_users_t *users, const char *email, v2m_user_t *user,
+                   v2m_error_t *error);
+
+/* V2M_CONFLICT: there is one already; V2M_INVALID: not an e-mail address. */
+int v2m_users_add(v2m_users_t *users, const v2m_user_t *user,
+                  v2m_error_t *error);
+
+/* Each V2M_NOT_FOUND when there is no such user. */
+int v2m_users_set_password(v2m_users_t *users, const char *email,
+                           const char *hash, v2m_error_t *error);
+int v2m_users_set_disabled(v2m_users_t *users, const char *email, int disabled,
+                           v2m_error_t *error);
+int v2m_users_delete(v2m_users_t *users, const char *email, v2m_error_t *error);
+
+typedef int (*v2m_users_each_pt)(void *data, const v2m_user_t *user);
+
+/* All users by e-mail, without their password hashes. */
+int v2m_users_list(v2m_users_t *users, v2m_users_each_pt each, void *data,
+                   v2m_error_t *error);
+
+/*
+ * Checks a login: V2M_OK fills the user (with the hash wiped), V2M_DENIED for
+ * an unknown or disabled user or a wrong password, each after the same time;
+ * V2M_INVALID when the row holds a plain-text password: to be answered as
+ * V2M_DENIED and logged; V2M_UNAVAILABLE without a database.
+ */
+int v2m_users_login(v2m_users_t *users, const char *email, const char *password,
+                    v2m_user_t *user, v2m_error_t *error);
+
+#endif /* V2M_USERS_H */

@@ -1,0 +1,91 @@
+# How the programs and the nginx module are built; included by the Makefile.
+#   B         where everything is built (build/release)
+#   SANITIZE  1: AddressSanitizer and UBSan, in build/sanitize
+
+ifeq ($(SANITIZE),1)
+B            ?= build/sanitize
+VARIANT_FLAGS = -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer \
+                -fno-sanitize-recover=undefined
+else
+B            ?= build/release
+VARIANT_FLAGS = -O2 -g -D_FORTIFY_SOURCE=2
+endif
+
+NGINX_SOURCE ?= /usr/share/nginx/src
+
+WARNINGS = -Wall -Wextra -Werror
+HARDENING = -fstack-protector-strong -fPIE -Wformat -Werror=format-security
+CPPFLAGS += -Icore -Iauth -Iworkers/common -D_GNU_SOURCE
+CFLAGS   += -std=c11 $(WARNINGS) $(HARDENING) $(VARIANT_FLAGS) -pthread
+LDFLAGS  += -pie -Wl,-z,relro,-z,now $(VARIANT_FLAGS) -pthread
+
+MONGO_CFLAGS  := $(shell pkg-config --cflags libmongoc-1.0 2>/dev/null)
+CORE_LIBS     := $(shell pkg-config --libs libmongoc-1.0 jansson librabbitmq 2>/dev/null)
+AUTH_LIBS     := $(shell pkg-config --libs libmariadb libjwt jansson 2>/dev/null) -lcrypt
+FFMPEG_CFLAGS := $(shell pkg-config --cflags libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)
+FFMPEG_LIBS   := $(shell pkg-config --libs libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)
+CURL_LIBS     := $(shell pkg-config --libs libcurl 2>/dev/null)
+CPPFLAGS      += $(MONGO_CFLAGS)
+
+objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+# auth/v2m_user.c is a program, the rest of auth/ is shared
+CORE_OBJECTS   := $(call objects,$(wildcard core/*.c))
+AUTH_OBJECTS   := $(call objects,$(filter-out auth/v2m_user.c,$(wildcard auth/*.c)))
+COMMON_OBJECTS := $(call objects,$(wildcard workers/common/*.c))
+
+# The converter's parent and its child for the media are two programs.
+CHILD_SOURCES     := $(wildcard workers/converter/sandbox/*.c)
+CHANNEL_SOURCES   := workers/converter/v2m_channel.c
+CONVERTER_SOURCES := $(wildcard workers/converter/*.c)
+
+PROGRAMS = $(B)/v2m-user $(B)/v2m-converter $(B)/v2m-transcode \
+           $(B)/v2m-notifier $(B)/v2m-sweep
+MODULE   = $(B)/ngx_http_v2m_module.so
+
+.PHONY: build
+build: $(PROGRAMS) $(MODULE)
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/workers/converter/sandbox/%.o: CPPFLAGS += $(FFMPEG_CFLAGS) -Iworkers/converter
+$(B)/obj/workers/converter/%.o: CPPFLAGS += -Iworkers/converter
+
+$(B)/v2m-user: $(call objects,auth/v2m_user.c) $(AUTH_OBJECTS) \
+               $(call objects,core/v2m_error.c core/v2m_config.c)
+	$(CC) $(LDFLAGS) -o $@ $^ $(AUTH_LIBS)
+
+$(B)/v2m-converter: $(call objects,$(CONVERTER_SOURCES)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+
+$(B)/v2m-transcode: $(call objects,$(CHILD_SOURCES) $(CHANNEL_SOURCES)) \
+                    $(call objects,core/v2m_error.c core/v2m_options.c)
+	$(CC) $(LDFLAGS) -o $@ $^ $(FFMPEG_LIBS) -lm -lseccomp
+
+$(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(CURL_LIBS)
+
+$(B)/v2m-sweep: $(call objects,$(wildcard workers/sweep/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+
+# The dynamic module is built by nginx's own build system, from the headers
+# of the installed nginx (Debian's nginx-dev), in a copy it may write to.
+MODULE_SOURCES := config $(wildcard ngx_v2m_module/*.[ch] core/*.[ch] auth/*.[ch])
+MODULE_FLAGS    = $(if $(filter 1,$(SANITIZE)),$(VARIANT_FLAGS),)
+
+$(B)/nginx/Makefile: config | $(NGINX_SOURCE)/configure
+	@mkdir -p $(B)
+	rm -rf $(B)/nginx && cp -r $(NGINX_SOURCE) $(B)/nginx && chmod -R u+w $(B)/nginx
+	cd $(B)/nginx && bash -c '. ./conf_flags && ./configure \
+	    "$${NGX_CONF_FLAGS[@]}" \
+	    --with-cc-opt="$(MODULE_FLAGS)" --with-ld-opt="$(MODULE_FLAGS)" \
+	    --add-dynamic-module=$(CURDIR)' > $(CURDIR)/$(B)/nginx-configure.log \
+	    || { cat $(CURDIR)/$(B)/nginx-configure.log; false; }
+
+$(MODULE): $(B)/nginx/Makefile $(MODULE_SOURCES)
+	$(MAKE) -C $(B)/nginx -s modules
+	cp $(B)/nginx/objs/ngx_http_v2m_module.so $@
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,181 @@
+#include "v2m_config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define V2M_CONFIG_FILE_LIMIT 65536
+
+
+static int
+v2m_config_read_file(const char *name, const char *path, char **value,
+                     v2m_error_t *error)
+{
+    FILE  *file;
+    char  *text;
+    size_t length;
+
+    file = fopen(path, "r");
+    if (file == NULL) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "cannot open \"%s\" given by %s_FILE: %s", path,
+                             name, strerror(errno));
+    }
+
+    text = malloc(V2M_CONFIG_FILE_LIMIT + 2);
+    if (text == NULL) {
+        fclose(file);
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
+
+    length = fread(text, 1, V2M_CONFIG_FILE_LIMIT + 1, file);
+
+    if (ferror(file) || length > V2M_CONFIG_FILE_LIMIT) {
+        fclose(file);
+        v2m_config_wipe(text);
+        return v2m_error_set(error, V2M_INVALID,
+                             "\"%s\" given by %s_FILE is unreadable or longer "
+                             "than 64 KiB",
+                             path, name);
+    }
+
+    fclose(file);
+
+    if (length > 0 && text[length - 1] == '\n') {
+        length--;
+    }
+
+    text[length] = '\0';
+
+    if (strlen(text) != length) {
+        v2m_config_wipe(text);
+        return v2m_error_set(error, V2M_INVALID,
+                             "\"%s\" given by %s_FILE contains a zero byte",
+                             path, name);
+    }
+
+    *value = text;
+    return V2M_OK;
+}
+
+
+int
+v2m_config_string(const char *name, const char *fallback, char **value,
+                  v2m_error_t *error)
+{
+    int         rc;
+    char        file_name[128];
+    const char *direct, *path;
+
+    *value = NULL;
+
+    snprintf(file_name, sizeof(file_name), "%s_FILE", name);
+
+    direct = getenv(name);
+    path = getenv(file_name);
+
+    if (direct != NULL && *direct == '\0') {
+        direct = NULL;
+    }
+
+    if (path != NULL && *path != '\0') {
+        if (direct != NULL) {
+            return v2m_error_set(error, V2M_INVALID,
+                                 "both %s and %s are set, unset one of them",
+                                 name, file_name);
+        }
+
+        rc = v2m_config_read_file(name, path, value, error);
+
+        if (rc != V2M_OK || **value != '\0') {
+            return rc;
+        }
+
+        free(*value);
+        *value = NULL;
+    }
+
+    if (direct == NULL) {
+        direct = fallback;
+    }
+
+    if (direct == NULL) {
+        return V2M_OK;
+    }
+
+    *value = strdup(direct);
+    if (*value == NULL) {
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
+
+    return V2M_OK;
+}
+
+
+int
+v2m_config_required(const char *name, char **value, v2m_error_t *error)
+{
+    int rc;
+
+    rc = v2m_config_string(name, NULL, value, error);
+
+    if (rc == V2M_OK && *value == NULL) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "%s is not set: give it in the environment, or "
+                             "a file with it as %s_FILE",
+                             name, name);
+    }
+
+    return rc;
+}
+
+
+int
+v2m_config_integer(const char *name, int64_t fallback, int64_t minimum,
+                   int64_t maximum, int64_t *value, v2m_error_t *error)
+{
+    int       rc;
+    char     *text, *end;
+    long long number;
+
+    rc = v2m_config_string(name, NULL, &text, error);
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    if (text == NULL) {
+        *value = fallback;
+        return V2M_OK;
+    }
+
+    errno = 0;
+    number = strtoll(text, &end, 10);
+
+    if (errno != 0 || end == text || *end != '\0' || number < minimum
+        || number > maximum)
+    {
+        rc = v2m_error_set(error, V2M_INVALID,
+                           "%s is \"%.32s\", but must be a whole number from "
+                           "%" PRId64 " to %" PRId64,
+                           name, text, minimum, maximum);
+        free(text);
+        return rc;
+    }
+
+    free(text);
+    *value = number;
+
+    return V2M_OK;
+}
+
+
+void
+v2m_config_wipe(char *secret)
+{
+    if (secret != NULL) {
+        explicit_bzero(secret, strlen(secret));
+        free(secret);
+    }
+}

@@ -1,0 +1,106 @@
+/*
+ * The collection v2m.jobs: the single source of truth for a job, and every
+ * transition between its states, each as one compare-and-set.
+ *
+ *   uploading -> queued -> converting -> ready | failed(reason)
+ *
+ * All functions block and may be called from any thread; beside the results
+ * named at each, those of v2m_mongo.h.
+ */
+
+#ifndef V2M_JOBS_H
+#define V2M_JOBS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "v2m_error.h"
+#include "v2m_id.h"
+#include "v2m_job.h"
+#include "v2m_mongo.h"
+
+/* Makes the collection's indexes if they are not there. */
+int v2m_jobs_prepare(v2m_mongo_t *mongo, v2m_error_t *error);
+
+/* Inserts the job in state uploading, with id, username, name and options of
+ * the job given; sets its created and updated times. */
+int v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error);
+
+/* uploading -> queued, not yet published.  V2M_CONFLICT: it was not
+ * uploading any more (the sweep took it for abandoned). */
+int v2m_jobs_queue(v2m_mongo_t *mongo, const v2m_id_t id, const char *name,
+                   int64_t size, v2m_error_t *error);
+
+/* Notes that the broker confirmed the job's message. */
+int v2m_jobs_published(v2m_mongo_t *mongo, const v2m_id_t id,
+                       v2m_error_t *error);
+
+/* Makes a queued, published record for a message of a producer that knows no
+ * job records; changes nothing when the record is there. */
+int v2m_jobs_adopt(v2m_mongo_t *mongo, const v2m_id_t id, const char *username,
+                   v2m_error_t *error);
+
+/* The owner may be NULL: anyone's.  V2M_NOT_FOUND: unknown id, or another
+ * owner's.  The job is to be freed with v2m_job_free(). */
+int v2m_jobs_find(v2m_mongo_t *mongo, const v2m_id_t id, const char *owner,
+                  v2m_job_t *job, v2m_error_t *error);
+
+/* As v2m_jobs_find(), by the job's id or by its MP3's file id. */
+int v2m_jobs_find_by_fid(v2m_mongo_t *mongo, const v2m_id_t fid,
+                         const char *owner, v2m_job_t *job, v2m_error_t *error);
+
+/*
+ * The owner's jobs, newest first, from the one after the given id (may be
+ * NULL or empty: from the newest), at most limit of them.  *jobs is malloc'ed;
+ * to be freed with v2m_jobs_free().
+ */
+int v2m_jobs_list(v2m_mongo_t *mongo, const char *owner, const char *after,
+                  size_t limit, v2m_job_t **jobs, size_t *count,
+                  v2m_error_t *error);
+
+void v2m_jobs_free(v2m_job_t *jobs, size_t count);
+
+/* queued | converting -> converting, for a worker that begins an attempt.
+ * V2M_CONFLICT: the job has its end state, or is still uploading. */
+int v2m_jobs_start(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
+
+/* Progress in percent, -1: unknown; ignored unless converting. */
+int v2m_jobs_progress(v2m_mongo_t *mongo, const v2m_id_t id, int32_t percent,
+                      v2m_error_t *error);
+
+/*
+ * queued | converting -> ready with this MP3.  V2M_CONFLICT: another attempt
+ * committed first (delete the MP3 of this one), or the job is gone.
+ */
+int v2m_jobs_ready(v2m_mongo_t *mongo, const v2m_id_t id,
+                   const v2m_id_t mp3_fid, int64_t mp3_size,
+                   int64_t duration_ms, v2m_error_t *error);
+
+/* queued | converting -> failed, with a reason for a person.
+ * V2M_CONFLICT: the job has its end state already, or is gone. */
+int v2m_jobs_fail(v2m_mongo_t *mongo, const v2m_id_t id, const char *reason,
+                  v2m_error_t *error);
+
+/* none -> sent | failed.  V2M_CONFLICT: it was noted before. */
+int v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
+                      v2m_job_notified_t notified, v2m_error_t *error);
+
+/* Removes the record only.  V2M_NOT_FOUND: there was none. */
+int v2m_jobs_remove(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
+
+/* Removes the record of an upload that did not finish, and nothing else:
+ * V2M_CONFLICT when the job is not in state uploading. */
+int v2m_jobs_abandon(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
+
+/* For the sweep: queued jobs that the broker did not confirm, and uploads
+ * without a change, since before the given time (ms since the epoch), oldest
+ * first.  *jobs as with v2m_jobs_list(). */
+int v2m_jobs_unpublished(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
+                         v2m_job_t **jobs, size_t *count, v2m_error_t *error);
+int v2m_jobs_stale_uploads(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
+                           v2m_job_t **jobs, size_t *count, v2m_error_t *error);
+
+/* Moves an upload's time of change, so that the sweep leaves it alone. */
+int v2m_jobs_touch(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
+
+#endif /* V2M_JOBS_H */
