@@ -13,14 +13,13 @@
 
 #define V2M_OK          0
 #define V2M_ERROR       -1 /* a fault of ours, or out of memory */
-#define V2M_UNAVAILABLE -2 /* a backend is away or too slow: try again later   \
-                            */
-#define V2M_NOT_FOUND -3   /* there is no such thing */
-#define V2M_CONFLICT  -4   /* duplicate key, or a compare-and-set was lost */
-#define V2M_INVALID   -5   /* the input is unusable: trying again is no help */
-#define V2M_DENIED    -6   /* wrong credentials or an unacceptable token */
-#define V2M_FULL      -7   /* no room left in a store or a bounded queue */
-#define V2M_CORRUPT   -8   /* stored data contradicts its own description */
+#define V2M_UNAVAILABLE -2 /* a backend is away or slow: try later */
+#define V2M_NOT_FOUND   -3 /* there is no such thing */
+#define V2M_CONFLICT    -4 /* duplicate key, or a compare-and-set was lost */
+#define V2M_INVALID     -5 /* the input is unusable: trying again is no help */
+#define V2M_DENIED      -6 /* wrong credentials or an unacceptable token */
+#define V2M_FULL        -7 /* no room left in a store or a bounded queue */
+#define V2M_CORRUPT     -8 /* stored data contradicts its own description */
 
 #define V2M_ERROR_TEXT 256
 
