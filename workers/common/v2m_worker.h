@@ -18,10 +18,12 @@
 typedef enum {
     V2M_WORKER_DONE,  /* publish the reply, if any, then acknowledge */
     V2M_WORKER_RETRY, /* passing trouble: give back after a growing pause */
-    V2M_WORKER_REJECT /* will never work: to the dead-letter queue */
+    V2M_WORKER_REJECT /* will never work: publish the reply, if any, then to
+                         the dead-letter queue */
 } v2m_worker_outcome_t;
 
-/* What is published, with a confirm, before the acknowledgement. */
+/* What is published, with a confirm, before the delivery is settled.  When the
+ * broker does not take it, the delivery is given back after a pause. */
 typedef struct {
     const char *queue; /* NULL: nothing; not freed */
     char       *body;  /* malloc'ed JSON; the loop frees it */
@@ -58,10 +60,12 @@ typedef struct {
 
 /*
  * Runs until SIGTERM or SIGINT, then stops consuming, lets the handlers end
- * for drain_ms, gives back what is left, and returns V2M_OK.  Returns
- * V2M_INVALID at once when the URL is unusable; waits for a broker that is
- * not there.  Installs its own handlers for SIGTERM and SIGINT and ignores
- * SIGPIPE.  To be called once, on the main thread.
+ * for drain_ms, gives back what is left, and returns V2M_OK.  A handler that
+ * does not return a few seconds after v2m_worker_stopping() became 1, and a
+ * second signal, end the process with a failure; the broker then delivers
+ * again.  Returns V2M_INVALID at once when the URL is unusable; waits for a
+ * broker that is not there.  Installs its own handlers for SIGTERM and SIGINT
+ * and ignores SIGPIPE.  To be called once, on the main thread.
  */
 int v2m_worker_run(const v2m_worker_options_t *options, v2m_error_t *error);
 
