@@ -1,0 +1,348 @@
+/*
+ * v2m-notifier: consumes the queue "mp3" and tells each job's owner by e-mail
+ * what became of the video.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "v2m_config.h"
+#include "v2m_log.h"
+#include "v2m_mail.h"
+#include "v2m_mongo.h"
+#include "v2m_notify.h"
+#include "v2m_smtp.h"
+#include "v2m_worker.h"
+
+#define V2M_NOTIFIER_MONGO_TIMEOUT_MS 5000
+
+typedef struct {
+    char             *mongo_uri;
+    char             *amqp_url;
+    char             *queue;
+    char             *public_url;
+    char             *smtp_url;
+    char             *smtp_user;
+    char             *smtp_password;
+    char             *smtp_ca;
+    v2m_mail_sender_t sender;
+    v2m_smtp_tls_t    tls;
+    int64_t           smtp_timeout_s;
+    int64_t           jobs;
+    int64_t           attempts;
+    int64_t           drain_s;
+} v2m_notifier_settings_t;
+
+static const char v2m_notifier_help[] =
+    "Usage: v2m-notifier [--help]\n"
+    "\n"
+    "Consumes the queue of finished jobs and sends each owner one e-mail.\n"
+    "Settings come from the environment; each NAME can be given as NAME_FILE,\n"
+    "the path of a file that holds the value.\n"
+    "\n"
+    "  V2M_MONGO_URI      MongoDB, mongodb://HOST:PORT (required)\n"
+    "  V2M_AMQP_URL       RabbitMQ, amqp://USER:PASSWORD@HOST:PORT (required)\n"
+    "  V2M_SMTP_URL       mail server, smtp://HOST:PORT or smtps://HOST:PORT\n"
+    "                     (required)\n"
+    "  V2M_SMTP_USER      login at the mail server (none)\n"
+    "  V2M_SMTP_PASSWORD  its password (none)\n"
+    "  V2M_SMTP_TLS       STARTTLS with smtp://: never, opportunistic or\n"
+    "                     required (opportunistic; required with a login)\n"
+    "  V2M_SMTP_CA        authorities to trust, as PEM text (the system's)\n"
+    "  V2M_SMTP_TIMEOUT   for one mail, in seconds (60)\n"
+    "  V2M_MAIL_FROM      the sender (v2m <v2m@localhost>)\n"
+    "  V2M_PUBLIC_URL     the gateway as users reach it, for the links\n"
+    "                     (http://127.0.0.1:8080)\n"
+    "  MP3_QUEUE          the queue to consume (mp3)\n"
+    "  V2M_JOBS           mails at a time, 1 to 64 (4)\n"
+    "  V2M_ATTEMPTS       attempts before a message goes to the dead letters,\n"
+    "                     1 to 1000 (5)\n"
+    "  V2M_DRAIN          on SIGTERM, seconds to finish what is under way "
+    "(25)\n"
+    "  V2M_LOG_LEVEL      debug, info, warning or error (info)\n";
+
+
+static int
+v2m_notifier_read_tls(v2m_notifier_settings_t *settings, v2m_error_t *error)
+{
+    int   i, rc;
+    char *text;
+
+    static const char *const names[] = {
+        [V2M_SMTP_TLS_NEVER] = "never",
+        [V2M_SMTP_TLS_OPPORTUNISTIC] = "opportunistic",
+        [V2M_SMTP_TLS_REQUIRED] = "required",
+    };
+
+    rc = v2m_config_string("V2M_SMTP_TLS",
+                           settings->smtp_user != NULL ? "required"
+                                                       : "opportunistic",
+                           &text, error);
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    for (i = V2M_SMTP_TLS_REQUIRED; i >= 0; i--) {
+        if (strcmp(text, names[i]) == 0) {
+            break;
+        }
+    }
+
+    free(text);
+
+    if (i < 0) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "V2M_SMTP_TLS must be never, opportunistic or "
+                             "required");
+    }
+
+    settings->tls = (v2m_smtp_tls_t) i;
+
+    if (strncmp(settings->smtp_url, "smtps:", 6) == 0) {
+        settings->tls = V2M_SMTP_TLS_REQUIRED;
+    }
+
+    if (settings->smtp_user != NULL && settings->tls != V2M_SMTP_TLS_REQUIRED) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "V2M_SMTP_TLS must be required, or left out, "
+                             "where V2M_SMTP_USER is set: the password would "
+                             "be sent in clear");
+    }
+
+    return V2M_OK;
+}
+
+
+static int
+v2m_notifier_read_smtp(v2m_notifier_settings_t *settings, v2m_error_t *error)
+{
+    int   rc;
+    char *from;
+
+    if ((rc = v2m_config_required("V2M_SMTP_URL", &settings->smtp_url, error))
+            != V2M_OK
+        || (rc = v2m_config_string("V2M_SMTP_USER", NULL, &settings->smtp_user,
+                                   error))
+               != V2M_OK
+        || (rc = v2m_config_string("V2M_SMTP_PASSWORD", NULL,
+                                   &settings->smtp_password, error))
+               != V2M_OK
+        || (rc = v2m_config_string("V2M_SMTP_CA", NULL, &settings->smtp_ca,
+                                   error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_SMTP_TIMEOUT", 60, 1, 600,
+                                    &settings->smtp_timeout_s, error))
+               != V2M_OK)
+    {
+        return rc;
+    }
+
+    if ((settings->smtp_user == NULL) != (settings->smtp_password == NULL)) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "V2M_SMTP_USER and V2M_SMTP_PASSWORD must be set "
+                             "both or neither");
+    }
+
+    rc =
+        v2m_config_string("V2M_MAIL_FROM", "v2m <v2m@localhost>", &from, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_mail_sender_parse(&settings->sender, from, error);
+        free(from);
+    }
+
+    return rc == V2M_OK ? v2m_notifier_read_tls(settings, error) : rc;
+}
+
+
+static int
+v2m_notifier_read_url(v2m_notifier_settings_t *settings, v2m_error_t *error)
+{
+    int    rc;
+    char  *url, *p;
+    size_t length;
+
+    rc = v2m_config_string("V2M_PUBLIC_URL", "http://127.0.0.1:8080",
+                           &settings->public_url, error);
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    url = settings->public_url;
+
+    for (length = strlen(url); length > 0 && url[length - 1] == '/'; length--) {
+        url[length - 1] = '\0';
+    }
+
+    for (p = url; *p > ' ' && *p < 0x7f && strchr("\"<>\\", *p) == NULL; p++) {
+    }
+
+    if (*p != '\0'
+        || (strncmp(url, "http://", 7) != 0
+            && strncmp(url, "https://", 8) != 0))
+    {
+        return v2m_error_set(error, V2M_INVALID,
+                             "V2M_PUBLIC_URL must be http://... or https://... "
+                             "without spaces or quotes");
+    }
+
+    return V2M_OK;
+}
+
+
+static int
+v2m_notifier_read(v2m_notifier_settings_t *settings, v2m_error_t *error)
+{
+    int rc;
+
+    if ((rc = v2m_config_required("V2M_MONGO_URI", &settings->mongo_uri, error))
+            != V2M_OK
+        || (rc =
+                v2m_config_required("V2M_AMQP_URL", &settings->amqp_url, error))
+               != V2M_OK
+        || (rc = v2m_config_string("MP3_QUEUE", "mp3", &settings->queue, error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_JOBS", 4, 1, 64, &settings->jobs,
+                                    error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_ATTEMPTS", 5, 1, 1000,
+                                    &settings->attempts, error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_DRAIN", 25, 0, 86400,
+                                    &settings->drain_s, error))
+               != V2M_OK
+        || (rc = v2m_notifier_read_url(settings, error)) != V2M_OK)
+    {
+        return rc;
+    }
+
+    return v2m_notifier_read_smtp(settings, error);
+}
+
+
+static void
+v2m_notifier_free(v2m_notifier_settings_t *settings)
+{
+    v2m_config_wipe(settings->mongo_uri);
+    v2m_config_wipe(settings->amqp_url);
+    v2m_config_wipe(settings->smtp_password);
+    free(settings->queue);
+    free(settings->public_url);
+    free(settings->smtp_url);
+    free(settings->smtp_user);
+    free(settings->smtp_ca);
+    v2m_mail_sender_free(&settings->sender);
+}
+
+
+static int
+v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
+                  v2m_smtp_t *smtp, v2m_error_t *error)
+{
+    int                  rc;
+    v2m_notify_t        *notify;
+    v2m_notify_options_t options;
+    v2m_worker_options_t worker;
+
+    options.mongo = mongo;
+    options.smtp = smtp;
+    options.sender = &settings->sender;
+    options.url = settings->public_url;
+    options.jobs = (int) settings->jobs;
+
+    rc = v2m_notify_create(&notify, &options, error);
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    memset(&worker, 0, sizeof(worker));
+    worker.name = "v2m-notifier";
+    worker.url = settings->amqp_url;
+    worker.queue = settings->queue;
+    worker.jobs = (int) settings->jobs;
+    worker.delivery_limit = (int) settings->attempts;
+    worker.drain_ms = (int) settings->drain_s * 1000;
+    worker.handle = v2m_notify_handle;
+    worker.data = notify;
+
+    rc = v2m_worker_run(&worker, error);
+
+    v2m_notify_destroy(notify);
+
+    return rc;
+}
+
+
+static int
+v2m_notifier_start(const v2m_notifier_settings_t *settings, v2m_error_t *error)
+{
+    int                 rc;
+    v2m_smtp_t         *smtp;
+    v2m_mongo_t        *mongo;
+    v2m_smtp_options_t  smtp_options;
+    v2m_mongo_options_t mongo_options;
+
+    smtp_options.url = settings->smtp_url;
+    smtp_options.user = settings->smtp_user;
+    smtp_options.password = settings->smtp_password;
+    smtp_options.ca = settings->smtp_ca;
+    smtp_options.tls = settings->tls;
+    smtp_options.timeout_ms = (int) settings->smtp_timeout_s * 1000;
+    smtp_options.stopping = v2m_worker_stopping;
+
+    rc = v2m_smtp_create(&smtp, &smtp_options, error);
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    mongo_options.application = "v2m-notifier";
+    mongo_options.timeout_ms = V2M_NOTIFIER_MONGO_TIMEOUT_MS;
+
+    rc = v2m_mongo_create(&mongo, settings->mongo_uri, &mongo_options, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_notifier_work(settings, mongo, smtp, error);
+        v2m_mongo_destroy(mongo);
+    }
+
+    v2m_smtp_destroy(smtp);
+
+    return rc;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int                     rc;
+    v2m_error_t             error;
+    v2m_notifier_settings_t settings;
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(v2m_notifier_help, stdout);
+        return EXIT_SUCCESS;
+    }
+
+    if (argc != 1) {
+        fputs(v2m_notifier_help, stderr);
+        return 2;
+    }
+
+    v2m_log_init("v2m-notifier");
+    memset(&settings, 0, sizeof(settings));
+
+    rc = v2m_notifier_read(&settings, &error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_notifier_start(&settings, &error);
+    }
+
+    if (rc != V2M_OK) {
+        v2m_log(V2M_LOG_ERROR, NULL, "%s", error.text);
+    }
+
+    v2m_notifier_free(&settings);
+
+    return rc == V2M_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
