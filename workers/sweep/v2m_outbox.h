@@ -1,0 +1,29 @@
+/*
+ * Publishing of jobs whose message the broker did not confirm: the job's
+ * record is the outbox.
+ */
+
+#ifndef V2M_OUTBOX_H
+#define V2M_OUTBOX_H
+
+#include <stddef.h>
+
+#include "v2m_amqp.h"
+#include "v2m_error.h"
+#include "v2m_job.h"
+#include "v2m_mongo.h"
+
+#define V2M_OUTBOX_MAX 100 /* jobs in one call */
+
+/*
+ * Publishes the message of each job and notes in its record what the broker
+ * confirmed.  *published is the number of these, also after a failure.  The
+ * connection must have its confirms turned on and the queue declared.
+ * V2M_UNAVAILABLE: the broker or the store is away, or the broker did not take
+ * every message.
+ */
+int v2m_outbox_publish(v2m_amqp_t *amqp, v2m_mongo_t *mongo, const char *queue,
+                       const v2m_job_t *jobs, size_t count, size_t *published,
+                       v2m_error_t *error);
+
+#endif /* V2M_OUTBOX_H */
