@@ -75,7 +75,7 @@ $(B)/v2m-sweep: $(call objects,$(wildcard workers/sweep/*.c)) $(COMMON_OBJECTS) 
 MODULE_SOURCES := config $(wildcard ngx_v2m_module/*.[ch] core/*.[ch] auth/*.[ch])
 MODULE_FLAGS    = $(if $(filter 1,$(SANITIZE)),$(VARIANT_FLAGS),)
 
-$(B)/nginx/Makefile: config | $(NGINX_SOURCE)/configure
+$(B)/nginx/objs/Makefile: config | $(NGINX_SOURCE)/configure
 	@mkdir -p $(B)
 	rm -rf $(B)/nginx && cp -r $(NGINX_SOURCE) $(B)/nginx && chmod -R u+w $(B)/nginx
 	cd $(B)/nginx && bash -c '. ./conf_flags && ./configure \
@@ -84,8 +84,8 @@ $(B)/nginx/Makefile: config | $(NGINX_SOURCE)/configure
 	    --add-dynamic-module=$(CURDIR)' > $(CURDIR)/$(B)/nginx-configure.log \
 	    || { cat $(CURDIR)/$(B)/nginx-configure.log; false; }
 
-$(MODULE): $(B)/nginx/Makefile $(MODULE_SOURCES)
-	$(MAKE) -C $(B)/nginx -s modules
+$(MODULE): $(B)/nginx/objs/Makefile $(MODULE_SOURCES)
+	$(MAKE) -C $(B)/nginx -s -f objs/Makefile modules
 	cp $(B)/nginx/objs/ngx_http_v2m_module.so $@
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

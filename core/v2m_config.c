@@ -9,9 +9,9 @@
 #define V2M_CONFIG_FILE_LIMIT 65536
 
 
-static int
-v2m_config_read_file(const char *name, const char *path, char **value,
-                     v2m_error_t *error)
+int
+v2m_config_file(const char *name, const char *path, char **value,
+                v2m_error_t *error)
 {
     FILE  *file;
     char  *text;
@@ -20,8 +20,8 @@ v2m_config_read_file(const char *name, const char *path, char **value,
     file = fopen(path, "r");
     if (file == NULL) {
         return v2m_error_set(error, V2M_INVALID,
-                             "cannot open \"%s\" given by %s_FILE: %s", path,
-                             name, strerror(errno));
+                             "cannot open \"%s\" given by %s: %s", path, name,
+                             strerror(errno));
     }
 
     text = malloc(V2M_CONFIG_FILE_LIMIT + 2);
@@ -36,7 +36,7 @@ v2m_config_read_file(const char *name, const char *path, char **value,
         fclose(file);
         v2m_config_wipe(text);
         return v2m_error_set(error, V2M_INVALID,
-                             "\"%s\" given by %s_FILE is unreadable or longer "
+                             "\"%s\" given by %s is unreadable or longer "
                              "than 64 KiB",
                              path, name);
     }
@@ -52,8 +52,8 @@ v2m_config_read_file(const char *name, const char *path, char **value,
     if (strlen(text) != length) {
         v2m_config_wipe(text);
         return v2m_error_set(error, V2M_INVALID,
-                             "\"%s\" given by %s_FILE contains a zero byte",
-                             path, name);
+                             "\"%s\" given by %s contains a zero byte", path,
+                             name);
     }
 
     *value = text;
@@ -87,7 +87,7 @@ v2m_config_string(const char *name, const char *fallback, char **value,
                                  name, file_name);
         }
 
-        rc = v2m_config_read_file(name, path, value, error);
+        rc = v2m_config_file(file_name, path, value, error);
 
         if (rc != V2M_OK || **value != '\0') {
             return rc;

@@ -33,6 +33,11 @@ int v2m_config_required(const char *name, char **value, v2m_error_t *error);
 int v2m_config_integer(const char *name, int64_t fallback, int64_t minimum,
                        int64_t maximum, int64_t *value, v2m_error_t *error);
 
+/* Reads the value from a file; name says in the error text which setting gave
+ * the path. */
+int v2m_config_file(const char *name, const char *path, char **value,
+                    v2m_error_t *error);
+
 /* Overwrites a secret in a way the compiler keeps, then frees it. */
 void v2m_config_wipe(char *secret);
 

@@ -1,0 +1,318 @@
+/*
+ * The access phase and the endpoints about tokens: POST /login, /validate.
+ */
+
+#include <string.h>
+
+#include "ngx_http_v2m_problem.h"
+#include "ngx_http_v2m_response.h"
+#include "ngx_http_v2m_task.h"
+#include "v2m_config.h"
+
+typedef struct {
+    v2m_users_t           *users;
+    const v2m_token_key_t *key;
+    time_t                 now;
+    time_t                 lifetime;
+    char                   email[V2M_EMAIL_MAX + 1];
+    char                   password[V2M_PASSWORD_MAX + 1];
+    char                  *token;
+} ngx_http_v2m_login_t;
+
+static int ngx_http_v2m_login_run(void *data, v2m_error_t *error);
+static void ngx_http_v2m_login_done(ngx_http_request_t *r, void *data, int rc,
+    const v2m_error_t *error, ngx_uint_t gone);
+
+
+static void
+ngx_http_v2m_claims_cleanup(void *data)
+{
+    v2m_claims_free(data);
+}
+
+
+ngx_int_t
+ngx_http_v2m_access_handler(ngx_http_request_t *r)
+{
+    int                       rc;
+    u_char                   *p, *last;
+    v2m_error_t               error;
+    ngx_http_v2m_ctx_t       *ctx;
+    ngx_pool_cleanup_t       *cleanup;
+    ngx_http_v2m_loc_conf_t  *lcf;
+    ngx_http_v2m_main_conf_t *mcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
+
+    if (!lcf->auth && !lcf->endpoint_needs_auth) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_v2m_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->claims.username != NULL) {
+        return NGX_OK;
+    }
+
+    if (r->headers_in.authorization == NULL) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_UNAUTHORIZED,
+                                    "missing credentials");
+    }
+
+    p = r->headers_in.authorization->value.data;
+    last = p + r->headers_in.authorization->value.len;
+
+    if (last - p < 7 || ngx_strncasecmp(p, (u_char *) "Bearer ", 7) != 0) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_UNAUTHORIZED,
+                                    "missing credentials: this address takes "
+                                    "a Bearer token from POST /login");
+    }
+
+    for (p += 7; p < last && *p == ' '; p++) { /* void */ }
+
+    cleanup = ngx_pool_cleanup_add(r->pool, 0);
+    if (cleanup == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
+
+    rc = v2m_token_verify(mcf->key, (char *) p, last - p, ngx_time(),
+                          &ctx->claims, &error);
+
+    if (rc != V2M_OK) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "v2m: a token was refused: %s", error.text);
+        ctx->denied = 1;
+        return ngx_http_v2m_problem(r, NGX_HTTP_UNAUTHORIZED, error.text);
+    }
+
+    cleanup->handler = ngx_http_v2m_claims_cleanup;
+    cleanup->data = &ctx->claims;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_v2m_validate_handler(ngx_http_request_t *r)
+{
+    ngx_int_t           rc;
+    ngx_http_v2m_ctx_t *ctx;
+
+    if (r->method != NGX_HTTP_POST) {
+        return ngx_http_v2m_method_not_allowed(r, "POST");
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
+
+    return ngx_http_v2m_send(r, NGX_HTTP_OK, "application/json",
+                             ctx->claims.json);
+}
+
+
+/* Takes user and password from the Authorization header into the task. */
+static ngx_int_t
+ngx_http_v2m_login_credentials(ngx_http_request_t *r,
+    ngx_http_v2m_login_t *login)
+{
+    ngx_int_t  rc;
+    ngx_str_t *user, *password;
+
+    rc = ngx_http_auth_basic_user(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    user = &r->headers_in.user;
+    password = &r->headers_in.passwd;
+
+    rc = NGX_DECLINED;
+
+    if (user->len > 0 && password->len > 0
+        && user->len <= V2M_EMAIL_MAX && password->len <= V2M_PASSWORD_MAX
+        && ngx_strlchr(user->data, user->data + user->len, '\0') == NULL
+        && ngx_strlchr(password->data, password->data + password->len, '\0')
+               == NULL)
+    {
+        ngx_memcpy(login->email, user->data, user->len);
+        ngx_memcpy(login->password, password->data, password->len);
+        rc = NGX_OK;
+    }
+
+    ngx_explicit_memzero(password->data, password->len);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_v2m_login_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                 rc;
+    ngx_http_v2m_ctx_t       *ctx;
+    ngx_http_v2m_task_t      *task;
+    ngx_http_v2m_login_t     *login;
+    ngx_http_v2m_main_conf_t *mcf;
+
+    if (r->method != NGX_HTTP_POST) {
+        return ngx_http_v2m_method_not_allowed(r, "POST");
+    }
+
+    ctx = ngx_http_v2m_get_ctx(r);
+    task = ngx_http_v2m_task_create(r, sizeof(ngx_http_v2m_login_t),
+                                    ngx_http_v2m_login_run,
+                                    ngx_http_v2m_login_done);
+
+    if (ctx == NULL || task == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->basic = 1;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
+    login = ngx_http_v2m_task_data(task);
+
+    if (r->headers_in.authorization == NULL) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_UNAUTHORIZED,
+                                    "missing credentials");
+    }
+
+    switch (ngx_http_v2m_login_credentials(r, login)) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        return ngx_http_v2m_problem(r, NGX_HTTP_UNAUTHORIZED,
+                                    "invalid credentials");
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    login->users = mcf->users;
+    login->key = mcf->key;
+    login->now = ngx_time();
+    login->lifetime = mcf->token_lifetime;
+
+    rc = ngx_http_v2m_task_offload(task, mcf->login_pool);
+
+    if (rc != NGX_DONE) {
+        ngx_explicit_memzero(login->password, sizeof(login->password));
+    }
+
+    return rc;
+}
+
+
+/* On a thread of the login pool. */
+static int
+ngx_http_v2m_login_run(void *data, v2m_error_t *error)
+{
+    int                   rc;
+    v2m_user_t            user;
+    ngx_http_v2m_login_t *login = data;
+
+    rc = v2m_users_login(login->users, login->email, login->password, &user,
+                         error);
+
+    ngx_explicit_memzero(login->password, sizeof(login->password));
+
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    return v2m_token_create(login->key, user.email, user.admin, login->now,
+                            login->lifetime, &login->token, error);
+}
+
+
+static ngx_int_t
+ngx_http_v2m_login_answer(ngx_http_request_t *r, ngx_http_v2m_login_t *login)
+{
+    u_char    *p;
+    size_t     length;
+    ngx_str_t *accept;
+    ngx_str_t  cache = ngx_string("no-store");
+
+    if (ngx_http_v2m_add_header(r, "Cache-Control", &cache) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    accept = ngx_http_v2m_find_header(r, "accept");
+
+    if (accept == NULL
+        || ngx_strlcasestrn(accept->data, accept->data + accept->len,
+                            (u_char *) "application/json", 16 - 1)
+               == NULL)
+    {
+        return ngx_http_v2m_send(r, NGX_HTTP_OK, "text/plain", login->token);
+    }
+
+    length = ngx_strlen(login->token) + 128;
+
+    p = ngx_pnalloc(r->pool, length);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_snprintf(p, length,
+                 "{\"access_token\":\"%s\",\"token_type\":\"Bearer\","
+                 "\"expires_in\":%T}\n%Z",
+                 login->token, login->lifetime);
+
+    return ngx_http_v2m_send(r, NGX_HTTP_OK, "application/json", (char *) p);
+}
+
+
+static void
+ngx_http_v2m_login_done(ngx_http_request_t *r, void *data, int rc,
+    const v2m_error_t *error, ngx_uint_t gone)
+{
+    ngx_int_t             status;
+    ngx_uint_t            level;
+    ngx_http_v2m_login_t *login = data;
+
+    status = NGX_OK;
+
+    if (gone) {
+        /* nobody to answer */
+
+    } else if (rc == V2M_OK) {
+        status = ngx_http_v2m_login_answer(r, login);
+
+    } else if (rc == V2M_DENIED || rc == V2M_INVALID) {
+        /* a row without a hash is for the operator to mend */
+        level = rc == V2M_INVALID ? NGX_LOG_WARN : NGX_LOG_INFO;
+
+        ngx_log_error(level, r->connection->log, 0,
+                      "v2m: a login was refused: %s", error->text);
+        status = ngx_http_v2m_problem(r, NGX_HTTP_UNAUTHORIZED,
+                                      "invalid credentials");
+
+    } else {
+        status = ngx_http_v2m_failure(r, "check a login", rc, error);
+    }
+
+    v2m_config_wipe(login->token);
+    login->token = NULL;
+
+    if (!gone) {
+        ngx_http_finalize_request(r, status);
+    }
+}

@@ -1,0 +1,647 @@
+/*
+ * GET and HEAD /download?fid={id}: streams an MP3 out of GridFS, with a few
+ * reads ahead of the socket, and only the chunks that a range needs.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ngx_http_v2m_disposition.h"
+#include "ngx_http_v2m_problem.h"
+#include "ngx_http_v2m_response.h"
+#include "ngx_http_v2m_task.h"
+#include "v2m_gridfs.h"
+#include "v2m_jobs.h"
+
+typedef enum {
+    NGX_HTTP_V2M_READ_FREE,
+    NGX_HTTP_V2M_READ_PENDING,
+    NGX_HTTP_V2M_READ_READY,
+    NGX_HTTP_V2M_READ_SENDING
+} ngx_http_v2m_read_state_t;
+
+typedef struct ngx_http_v2m_download_s ngx_http_v2m_download_t;
+
+/* One read of some chunks; its data belongs to the thread while pending. */
+typedef struct {
+    ngx_http_v2m_task_t      *task;
+    ngx_http_v2m_read_state_t state;
+} ngx_http_v2m_read_t;
+
+typedef struct {
+    ngx_http_v2m_download_t *download; /* for the loop only */
+    ngx_http_v2m_read_t     *read;     /* for the loop only */
+    v2m_mongo_t             *mongo;
+    const v2m_gridfs_file_t *file;
+    int32_t                  first;
+    int32_t                  count;
+    unsigned char           *buffer;   /* malloc'ed */
+    size_t                   length;   /* bytes of these chunks */
+} ngx_http_v2m_read_data_t;
+
+struct ngx_http_v2m_download_s {
+    ngx_http_request_t      *request;
+    ngx_http_v2m_loc_conf_t *lcf;
+    v2m_gridfs_file_t        file;
+
+    ngx_http_v2m_read_t *reads; /* a ring of lcf->download_reads */
+    ngx_uint_t           head;  /* the one to send next */
+    ngx_uint_t           tail;  /* the one to post next */
+    ngx_uint_t           pending;
+
+    int32_t next; /* the chunk to read next */
+    int32_t end;  /* the chunk after the last one needed */
+
+    ngx_chain_t *free;
+    ngx_chain_t *busy;
+
+    unsigned failed : 1;
+    unsigned last_sent : 1;
+};
+
+/* The look-up: which file, and may it be had. */
+typedef struct {
+    v2m_mongo_t      *mongo;
+    const char       *owner;
+    v2m_id_t          fid;
+    v2m_job_t         job;
+    v2m_gridfs_file_t file;
+} ngx_http_v2m_lookup_t;
+
+static int ngx_http_v2m_lookup_run(void *data, v2m_error_t *error);
+static void ngx_http_v2m_lookup_done(ngx_http_request_t *r, void *data, int rc,
+    const v2m_error_t *error, ngx_uint_t gone);
+static ngx_int_t ngx_http_v2m_download_headers(ngx_http_request_t *r,
+    ngx_http_v2m_lookup_t *lookup);
+static ngx_int_t ngx_http_v2m_download_start(ngx_http_request_t *r,
+    ngx_http_v2m_lookup_t *lookup);
+static void ngx_http_v2m_download_process(ngx_http_v2m_download_t *download);
+static ngx_int_t ngx_http_v2m_download_post(ngx_http_v2m_download_t *download);
+static ngx_int_t ngx_http_v2m_download_output(
+    ngx_http_v2m_download_t *download);
+static void ngx_http_v2m_download_write(ngx_http_request_t *r);
+static int ngx_http_v2m_read_run(void *data, v2m_error_t *error);
+static void ngx_http_v2m_read_done(ngx_http_request_t *r, void *data, int rc,
+    const v2m_error_t *error, ngx_uint_t gone);
+static void ngx_http_v2m_download_free(void *data);
+
+
+ngx_int_t
+ngx_http_v2m_download_handler(ngx_http_request_t *r)
+{
+    v2m_id_t                  id;
+    ngx_int_t                 rc;
+    ngx_str_t                 fid;
+    ngx_http_v2m_ctx_t       *ctx;
+    ngx_http_v2m_task_t      *task;
+    ngx_http_v2m_lookup_t    *lookup;
+    ngx_http_v2m_main_conf_t *mcf;
+
+    if (!(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD))) {
+        return ngx_http_v2m_method_not_allowed(r, "GET, HEAD");
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_arg(r, (u_char *) "fid", 3, &fid) != NGX_OK) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_BAD_REQUEST,
+                                    "\"fid\" is missing: give the id of the "
+                                    "job as ?fid=ID");
+    }
+
+    if (!v2m_id_parse(id, (char *) fid.data, fid.len)) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_NOT_FOUND,
+                                    "there is no such file");
+    }
+
+    task = ngx_http_v2m_task_create(r, sizeof(ngx_http_v2m_lookup_t),
+                                    ngx_http_v2m_lookup_run,
+                                    ngx_http_v2m_lookup_done);
+    if (task == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
+
+    lookup = ngx_http_v2m_task_data(task);
+    lookup->mongo = mcf->mongo;
+    lookup->owner = ctx->claims.username;
+    ngx_memcpy(lookup->fid, id, sizeof(v2m_id_t));
+
+    return ngx_http_v2m_task_offload(task, mcf->storage_pool);
+}
+
+
+static int
+ngx_http_v2m_lookup_run(void *data, v2m_error_t *error)
+{
+    int                    rc;
+    ngx_http_v2m_lookup_t *lookup = data;
+
+    rc = v2m_jobs_find_by_fid(lookup->mongo, lookup->fid, lookup->owner,
+                              &lookup->job, error);
+
+    if (rc == V2M_OK && lookup->job.state == V2M_JOB_READY) {
+        rc = v2m_gridfs_find_file(lookup->mongo, V2M_MP3S, lookup->job.mp3_fid,
+                                  &lookup->file, error);
+    }
+
+    return rc;
+}
+
+
+/* 409 with the state, so that a person or a script knows whether to wait. */
+static ngx_int_t
+ngx_http_v2m_download_not_ready(ngx_http_request_t *r, const v2m_job_t *job)
+{
+    u_char detail[V2M_ERROR_TEXT];
+
+    if (job->state == V2M_JOB_FAILED) {
+        ngx_snprintf(detail, sizeof(detail), "the job failed: %s%Z",
+                     job->reason ? job->reason : "no reason is known");
+
+    } else if (job->state == V2M_JOB_CONVERTING && job->progress >= 0) {
+        ngx_snprintf(detail, sizeof(detail),
+                     "the job is converting, %D percent are done%Z",
+                     job->progress);
+
+    } else {
+        ngx_snprintf(detail, sizeof(detail),
+                     "the MP3 is not ready, the job is %s%Z",
+                     v2m_job_state_name(job->state));
+    }
+
+    detail[sizeof(detail) - 1] = '\0';
+
+    return ngx_http_v2m_problem(r, NGX_HTTP_CONFLICT, (char *) detail);
+}
+
+
+static void
+ngx_http_v2m_lookup_done(ngx_http_request_t *r, void *data, int rc,
+    const v2m_error_t *error, ngx_uint_t gone)
+{
+    ngx_int_t              status;
+    ngx_http_v2m_ctx_t    *ctx;
+    ngx_http_v2m_lookup_t *lookup = data;
+
+    status = NGX_OK;
+
+    if (gone) {
+        /* nobody to answer */
+
+    } else if (rc == V2M_NOT_FOUND) {
+        status = ngx_http_v2m_problem(r, NGX_HTTP_NOT_FOUND,
+                                      "there is no such file");
+
+    } else if (rc != V2M_OK) {
+        status = ngx_http_v2m_failure(r, "look an MP3 up", rc, error);
+
+    } else if (lookup->job.state != V2M_JOB_READY) {
+        status = ngx_http_v2m_download_not_ready(r, &lookup->job);
+
+    } else {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
+        ngx_memcpy(ctx->job, lookup->job.id, sizeof(v2m_id_t));
+
+        status = ngx_http_v2m_download_headers(r, lookup);
+
+        if (status == NGX_OK) {
+            status = ngx_http_send_header(r);
+        }
+
+        if ((status == NGX_OK || status == NGX_AGAIN) && !r->header_only) {
+            status = ngx_http_v2m_download_start(r, lookup);
+        }
+    }
+
+    v2m_job_free(&lookup->job);
+    v2m_gridfs_file_free(&lookup->file);
+
+    if (!gone && status != NGX_DONE) {
+        ngx_http_finalize_request(r, status);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_v2m_download_headers(ngx_http_request_t *r,
+    ngx_http_v2m_lookup_t *lookup)
+{
+    u_char    *p;
+    ngx_str_t  value;
+
+    if (ngx_http_v2m_disposition(r, lookup->job.name, &value) != NGX_OK
+        || ngx_http_v2m_add_header(r, "Content-Disposition", &value) == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* a blob never changes, so its id is a strong validator */
+
+    p = ngx_pnalloc(r->pool, V2M_ID_LENGTH + 2);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    value.data = p;
+    value.len = ngx_sprintf(p, "\"%s\"", lookup->file.id) - p;
+
+    r->headers_out.etag = ngx_http_v2m_add_header(r, "ETag", &value);
+    if (r->headers_out.etag == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = lookup->file.length;
+    r->headers_out.last_modified_time = lookup->file.upload_date_ms / 1000;
+    ngx_http_v2m_content_type(r, "audio/mpeg");
+
+    r->allow_ranges = 1;
+    r->single_range = 1;
+
+    return NGX_OK;
+}
+
+
+/*
+ * The range filter has decided by now on Range and If-Range.  It drops what is
+ * before the range itself, so it is given what we do not read as a buffer
+ * without content, which never leaves it.
+ */
+static ngx_int_t
+ngx_http_v2m_download_skip(ngx_http_v2m_download_t *download, off_t skip)
+{
+    ngx_buf_t   *b;
+    ngx_chain_t  out;
+
+    b = ngx_calloc_buf(download->request->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->in_file = 1;
+    b->file_last = skip;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(download->request, &out);
+}
+
+
+static ngx_int_t
+ngx_http_v2m_download_start(ngx_http_request_t *r,
+    ngx_http_v2m_lookup_t *lookup)
+{
+    off_t                     first, last;
+    ngx_uint_t                i;
+    ngx_pool_cleanup_t       *cleanup;
+    ngx_http_v2m_ctx_t       *ctx;
+    ngx_http_v2m_download_t  *download;
+    ngx_http_v2m_read_data_t *data;
+
+    download = ngx_pcalloc(r->pool, sizeof(ngx_http_v2m_download_t));
+    cleanup = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (download == NULL || cleanup == NULL) {
+        return NGX_ERROR;
+    }
+
+    download->request = r;
+    download->lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
+
+    /* the copy needs no name */
+
+    download->file = lookup->file;
+    download->file.filename = NULL;
+
+    download->reads = ngx_pcalloc(r->pool, download->lcf->download_reads
+                                           * sizeof(ngx_http_v2m_read_t));
+    if (download->reads == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < download->lcf->download_reads; i++) {
+        download->reads[i].task = ngx_http_v2m_task_create(
+            r, sizeof(ngx_http_v2m_read_data_t), ngx_http_v2m_read_run,
+            ngx_http_v2m_read_done);
+
+        if (download->reads[i].task == NULL) {
+            return NGX_ERROR;
+        }
+
+        data = ngx_http_v2m_task_data(download->reads[i].task);
+        data->download = download;
+        data->read = &download->reads[i];
+        data->mongo = lookup->mongo;
+        data->file = &download->file;
+    }
+
+    cleanup->handler = ngx_http_v2m_download_free;
+    cleanup->data = download;
+
+    first = 0;
+    last = download->file.length;
+
+    if (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT) {
+        first = r->headers_out.content_offset;
+        last = first + r->headers_out.content_length_n;
+    }
+
+    if (last == first) {
+        return ngx_http_send_special(r, NGX_HTTP_LAST);
+    }
+
+    download->next = first / download->file.chunk_size;
+    download->end = (last - 1) / download->file.chunk_size + 1;
+
+    if (download->next > 0
+        && ngx_http_v2m_download_skip(download, (off_t) download->next
+                                          * download->file.chunk_size)
+               == NGX_ERROR)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
+    ctx->download = download;
+
+    r->write_event_handler = ngx_http_v2m_download_write;
+
+    ngx_http_v2m_download_process(download);
+
+    return NGX_DONE;
+}
+
+
+/* Posts reads as far as there is room for them, in the order of the file. */
+static ngx_int_t
+ngx_http_v2m_download_post(ngx_http_v2m_download_t *download)
+{
+    int32_t                   n;
+    ngx_http_v2m_read_t      *read;
+    ngx_http_v2m_main_conf_t *mcf;
+    ngx_http_v2m_read_data_t *data;
+
+    mcf = ngx_http_get_module_main_conf(download->request,
+                                        ngx_http_v2m_module);
+
+    while (download->next < download->end) {
+        read = &download->reads[download->tail];
+
+        if (read->state != NGX_HTTP_V2M_READ_FREE) {
+            return NGX_OK;
+        }
+
+        data = ngx_http_v2m_task_data(read->task);
+        data->first = download->next;
+        data->count = ngx_min((int32_t) download->lcf->download_batch,
+                              download->end - download->next);
+
+        for (n = 0, data->length = 0; n < data->count; n++) {
+            data->length += v2m_gridfs_chunk_length(&download->file,
+                                                    data->first + n);
+        }
+
+        if (data->buffer == NULL) {
+            data->buffer = malloc(data->length);
+            if (data->buffer == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        switch (ngx_http_v2m_task_post(read->task, mcf->storage_pool)) {
+
+        case NGX_OK:
+            break;
+
+        case NGX_BUSY:
+            if (download->pending > 0) {
+                return NGX_OK;
+            }
+
+            ngx_log_error(NGX_LOG_ERR, download->request->connection->log, 0,
+                          "v2m: a download ends early, the storage pool's "
+                          "queue is full");
+            return NGX_ERROR;
+
+        default:
+            return NGX_ERROR;
+        }
+
+        read->state = NGX_HTTP_V2M_READ_PENDING;
+        download->pending++;
+        download->next += data->count;
+        download->tail = (download->tail + 1) % download->lcf->download_reads;
+    }
+
+    return NGX_OK;
+}
+
+
+static int
+ngx_http_v2m_read_run(void *data, v2m_error_t *error)
+{
+    ngx_http_v2m_read_data_t *read = data;
+
+    return v2m_gridfs_read_chunks(read->mongo, V2M_MP3S, read->file,
+                                  read->first, read->count, read->buffer,
+                                  error);
+}
+
+
+static void
+ngx_http_v2m_read_done(ngx_http_request_t *r, void *data, int rc,
+    const v2m_error_t *error, ngx_uint_t gone)
+{
+    ngx_http_v2m_download_t  *download;
+    ngx_http_v2m_read_data_t *read = data;
+
+    download = read->download;
+
+    read->read->state = NGX_HTTP_V2M_READ_READY;
+    download->pending--;
+
+    if (rc != V2M_OK) {
+        download->failed = 1;
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "v2m: a download ends early: %s", error->text);
+    }
+
+    if (!gone) {
+        ngx_http_v2m_download_process(download);
+    }
+}
+
+
+static void
+ngx_http_v2m_download_write(ngx_http_request_t *r)
+{
+    ngx_event_t        *wev;
+    ngx_http_v2m_ctx_t *ctx;
+
+    wev = r->connection->write;
+
+    if (wev->timedout) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
+                      "client timed out");
+        r->connection->timedout = 1;
+        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
+
+    ngx_http_v2m_download_process(ctx->download);
+}
+
+
+/*
+ * Sends what is ready, reads what has room, and ends the request when all is
+ * sent or something failed.  A failure ends the connection: a client must
+ * never take a part for the whole.
+ */
+static void
+ngx_http_v2m_download_process(ngx_http_v2m_download_t *download)
+{
+    ngx_int_t                 rc;
+    ngx_event_t              *wev;
+    ngx_http_request_t       *r;
+    ngx_http_core_loc_conf_t *clcf;
+
+    r = download->request;
+    wev = r->connection->write;
+
+    if (!download->failed) {
+        rc = ngx_http_v2m_download_output(download);
+
+        if (rc == NGX_DONE) {
+            if (wev->timer_set) {
+                ngx_del_timer(wev);
+            }
+
+            ngx_http_finalize_request(r, NGX_OK);
+            return;
+        }
+
+        if (rc == NGX_ERROR) {
+            download->failed = 1;
+        }
+    }
+
+    if (download->failed) {
+        /* with reads still pending nginx keeps the request until they end */
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    if (download->busy == NULL) {
+        if (wev->timer_set && !wev->delayed) {
+            ngx_del_timer(wev);
+        }
+
+        return;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (!wev->delayed) {
+        ngx_add_timer(wev, clcf->send_timeout);
+    }
+
+    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+    }
+}
+
+
+/* NGX_DONE: all is handed to nginx; NGX_AGAIN: wait; NGX_ERROR. */
+static ngx_int_t
+ngx_http_v2m_download_output(ngx_http_v2m_download_t *download)
+{
+    ngx_int_t                 rc;
+    ngx_buf_t                *b;
+    ngx_chain_t              *out;
+    ngx_http_request_t       *r;
+    ngx_http_v2m_read_t      *read;
+    ngx_http_v2m_read_data_t *data;
+
+    r = download->request;
+
+    for ( ;; ) {
+        read = &download->reads[download->head];
+        out = NULL;
+
+        if (read->state == NGX_HTTP_V2M_READ_READY) {
+            data = ngx_http_v2m_task_data(read->task);
+
+            out = ngx_chain_get_free_buf(r->pool, &download->free);
+            if (out == NULL) {
+                return NGX_ERROR;
+            }
+
+            b = out->buf;
+            ngx_memzero(b, sizeof(ngx_buf_t));
+            b->start = data->buffer;
+            b->pos = data->buffer;
+            b->last = data->buffer + data->length;
+            b->end = b->last;
+            b->memory = 1;
+            b->flush = 1;
+            b->tag = (ngx_buf_tag_t) &ngx_http_v2m_module;
+            b->last_buf = (data->first + data->count == download->end);
+            b->last_in_chain = b->last_buf;
+
+            read->state = NGX_HTTP_V2M_READ_SENDING;
+            download->last_sent = b->last_buf;
+
+        } else if (download->busy == NULL) {
+            return ngx_http_v2m_download_post(download) == NGX_OK ? NGX_AGAIN
+                                                                 : NGX_ERROR;
+        }
+
+        rc = ngx_http_output_filter(r, out);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        ngx_chain_update_chains(r->pool, &download->free, &download->busy,
+                                &out, (ngx_buf_tag_t) &ngx_http_v2m_module);
+
+        if (download->last_sent) {
+            return NGX_DONE;
+        }
+
+        if (download->busy != NULL) {
+            return ngx_http_v2m_download_post(download) == NGX_OK ? NGX_AGAIN
+                                                                 : NGX_ERROR;
+        }
+
+        download->reads[download->head].state = NGX_HTTP_V2M_READ_FREE;
+        download->head = (download->head + 1) % download->lcf->download_reads;
+
+        if (ngx_http_v2m_download_post(download) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+}
+
+
+static void
+ngx_http_v2m_download_free(void *data)
+{
+    ngx_uint_t                i;
+    ngx_http_v2m_download_t  *download = data;
+    ngx_http_v2m_read_data_t *read;
+
+    for (i = 0; i < download->lcf->download_reads; i++) {
+        read = ngx_http_v2m_task_data(download->reads[i].task);
+        free(read->buffer);
+    }
+}

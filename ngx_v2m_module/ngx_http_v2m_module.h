@@ -1,0 +1,113 @@
+/*
+ * What the files of the module share: its configuration and its context of a
+ * request.
+ */
+
+#ifndef NGX_HTTP_V2M_MODULE_H
+#define NGX_HTTP_V2M_MODULE_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "v2m_error.h"
+#include "v2m_id.h"
+#include "v2m_mongo.h"
+#include "v2m_token.h"
+#include "v2m_users.h"
+
+typedef struct ngx_http_v2m_publisher_s ngx_http_v2m_publisher_t;
+typedef struct ngx_http_v2m_request_s   ngx_http_v2m_request_t;
+
+/* Backends and limits of the whole nginx: directives of the http block, else
+ * the environment of nginx's master process. */
+typedef struct {
+    char *mongo_uri;
+    char *amqp_url;
+    char *video_queue;
+    char *mysql_host;
+    char *mysql_user;
+    char *mysql_password;
+    char *mysql_database;
+
+    ngx_str_t  mongo_uri_file;
+    ngx_str_t  amqp_url_file;
+    ngx_str_t  mysql_password_file;
+    ngx_str_t  jwt_secret_file;
+    ngx_int_t  mysql_port;
+    ngx_msec_t backend_timeout;
+    ngx_msec_t confirm_timeout;
+    ngx_int_t  attempts;
+    time_t     token_lifetime;
+
+    ngx_thread_pool_t *storage_pool;
+    ngx_thread_pool_t *login_pool;
+    v2m_token_key_t   *key;
+
+    ngx_flag_t used; /* some location has an endpoint */
+
+    /* made in each worker process, NULL elsewhere */
+    v2m_mongo_t              *mongo;
+    v2m_users_t              *users;
+    ngx_http_v2m_publisher_t *publisher;
+} ngx_http_v2m_main_conf_t;
+
+typedef struct {
+    ngx_flag_t auth;
+    ngx_flag_t problem_details;
+    size_t     chunk_size;       /* of the files written, bytes */
+    ngx_uint_t upload_batch;     /* chunks in one insert, at most */
+    ngx_uint_t upload_inserts;   /* inserts in flight for one upload */
+    ngx_uint_t download_batch;   /* chunks in one read */
+    ngx_uint_t download_reads;   /* reads in flight or waiting to be sent */
+    ngx_uint_t endpoint_needs_auth;
+} ngx_http_v2m_loc_conf_t;
+
+typedef struct {
+    ngx_http_v2m_request_t *pending; /* see ngx_http_v2m_task.c */
+    void                   *upload;  /* see ngx_http_v2m_upload.h */
+    void                   *download; /* see ngx_http_v2m_download.c */
+
+    v2m_claims_t claims; /* username NULL: not authenticated */
+    v2m_id_t     job;    /* the job that the request is about, or empty */
+
+    /* the answer to be given as problem details */
+    ngx_str_t   detail;
+    const char *allow;
+    ngx_uint_t  retry_after; /* seconds, 0: by status */
+    unsigned    basic : 1;   /* 401 asks for Basic, else for Bearer */
+    unsigned    denied : 1;  /* a token was given, but is not acceptable */
+
+    unsigned own_body : 1;     /* the answer is no problem to be replaced */
+    unsigned replace_body : 1; /* it is, and its header was sent */
+} ngx_http_v2m_ctx_t;
+
+/* RFC 9110 section 15.5.21; nginx has no name for it. */
+#define NGX_HTTP_V2M_UNPROCESSABLE 422
+
+extern ngx_module_t ngx_http_v2m_module;
+
+/* The request's context, made when it is not there; NULL: out of memory. */
+ngx_http_v2m_ctx_t *ngx_http_v2m_get_ctx(ngx_http_request_t *r);
+
+/* The endpoints' content handlers, one file each. */
+ngx_int_t ngx_http_v2m_login_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_v2m_validate_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_v2m_upload_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_v2m_jobs_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_v2m_download_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_v2m_health_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_v2m_ready_handler(ngx_http_request_t *r);
+
+/* The access phase: decides on the Bearer token before the body is read. */
+ngx_int_t ngx_http_v2m_access_handler(ngx_http_request_t *r);
+
+/* Adds $v2m_user, $v2m_job and $v2m_claim_NAME. */
+ngx_int_t ngx_http_v2m_add_variables(ngx_conf_t *cf);
+
+/* Reads what the directives left open from the environment and checks it;
+ * for postconfiguration. */
+ngx_int_t ngx_http_v2m_settings(ngx_conf_t *cf,
+                                ngx_http_v2m_main_conf_t *mcf);
+
+#endif /* NGX_HTTP_V2M_MODULE_H */

@@ -1,0 +1,361 @@
+#include "ngx_http_v2m_task.h"
+
+#include <stdlib.h>
+
+#include "ngx_http_v2m_problem.h"
+
+/* After this time a pending operation is reported; every backend call has a
+ * shorter time-out of its own. */
+#define NGX_HTTP_V2M_PENDING_ALERT 60000 /* ms */
+
+/* Shared by all that is pending for one request. */
+struct ngx_http_v2m_request_s {
+    ngx_uint_t gone;
+};
+
+struct ngx_http_v2m_task_s {
+    ngx_http_v2m_pending_t pending;
+    ngx_thread_task_t     *task;
+    ngx_http_v2m_done_pt   done;
+};
+
+/* What the thread sees; the caller's data follows it. */
+typedef struct {
+    ngx_http_v2m_task_t *owner;
+    ngx_http_v2m_run_pt  run;
+    void                *data;
+    int                  rc;
+    v2m_error_t          error;
+} ngx_http_v2m_task_thread_t;
+
+typedef struct {
+    ngx_thread_task_t   task;
+    ngx_http_v2m_run_pt run;
+    const char         *name;
+    void               *data;
+    int                 rc;
+    v2m_error_t         error;
+} ngx_http_v2m_detached_t;
+
+static ngx_int_t ngx_http_v2m_task_track(ngx_http_request_t *r,
+    ngx_http_v2m_request_t **state);
+static void ngx_http_v2m_task_gone(void *data);
+static void ngx_http_v2m_task_run(void *data, ngx_log_t *log);
+static void ngx_http_v2m_task_event(ngx_event_t *event);
+static void ngx_http_v2m_pending_event(ngx_event_t *event);
+static void ngx_http_v2m_detached_run(void *data, ngx_log_t *log);
+static void ngx_http_v2m_detached_event(ngx_event_t *event);
+
+
+ngx_http_v2m_task_t *
+ngx_http_v2m_task_create(ngx_http_request_t *r, size_t data_size,
+    ngx_http_v2m_run_pt run, ngx_http_v2m_done_pt done)
+{
+    ngx_http_v2m_task_t        *task;
+    ngx_http_v2m_task_thread_t *thread;
+
+    task = ngx_pcalloc(r->pool, sizeof(ngx_http_v2m_task_t));
+    if (task == NULL) {
+        return NULL;
+    }
+
+    task->task = ngx_thread_task_alloc(r->pool,
+                                       sizeof(ngx_http_v2m_task_thread_t)
+                                       + data_size);
+    if (task->task == NULL) {
+        return NULL;
+    }
+
+    thread = task->task->ctx;
+    thread->owner = task;
+    thread->run = run;
+    thread->data = thread + 1;
+
+    task->pending.request = r;
+    task->done = done;
+    task->task->handler = ngx_http_v2m_task_run;
+    task->task->event.handler = ngx_http_v2m_task_event;
+    task->task->event.data = thread;
+
+    return task;
+}
+
+
+void *
+ngx_http_v2m_task_data(ngx_http_v2m_task_t *task)
+{
+    ngx_http_v2m_task_thread_t *thread = task->task->ctx;
+
+    return thread->data;
+}
+
+
+ngx_int_t
+ngx_http_v2m_task_post(ngx_http_v2m_task_t *task, ngx_thread_pool_t *pool)
+{
+    ngx_http_request_t         *r;
+    ngx_http_v2m_task_thread_t *thread;
+
+    r = task->pending.request;
+    thread = task->task->ctx;
+
+    if (ngx_http_v2m_pending_begin(&task->pending, r, task->done,
+                                   thread->data)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    task->task->event.log = r->connection->log;
+
+    if (ngx_thread_task_post(pool, task->task) != NGX_OK) {
+        ngx_http_v2m_pending_cancel(&task->pending);
+        return NGX_BUSY;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_v2m_task_offload(ngx_http_v2m_task_t *task, ngx_thread_pool_t *pool)
+{
+    ngx_http_request_t *r = task->pending.request;
+
+    switch (ngx_http_v2m_task_post(task, pool)) {
+
+    case NGX_OK:
+        r->main->count++;
+        return NGX_DONE;
+
+    case NGX_BUSY:
+        return ngx_http_v2m_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                    "the service is busy, try again later");
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+
+static void
+ngx_http_v2m_task_run(void *data, ngx_log_t *log)
+{
+    ngx_http_v2m_task_thread_t *thread = data;
+
+    thread->error.text[0] = '\0';
+    thread->rc = thread->run(thread->data, &thread->error);
+}
+
+
+static void
+ngx_http_v2m_task_event(ngx_event_t *event)
+{
+    ngx_http_v2m_task_thread_t *thread = event->data;
+
+    ngx_http_v2m_pending_end(&thread->owner->pending, thread->rc,
+                             &thread->error);
+}
+
+
+ngx_int_t
+ngx_http_v2m_pending_begin(ngx_http_v2m_pending_t *pending,
+    ngx_http_request_t *r, ngx_http_v2m_done_pt done, void *data)
+{
+    /* nginx keeps the number in 8 bits; the limits of the directives keep a
+     * request far below */
+
+    if (r->main->blocked >= 250) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_v2m_task_track(r, &pending->state) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    pending->request = r;
+    pending->done = done;
+    pending->data = data;
+
+    pending->event.handler = ngx_http_v2m_pending_event;
+    pending->event.data = pending;
+    pending->event.log = r->connection->log;
+
+    /* the timer also keeps a worker process that shuts down alive */
+
+    ngx_add_timer(&pending->event, NGX_HTTP_V2M_PENDING_ALERT);
+
+    r->main->blocked++;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_v2m_pending_end(ngx_http_v2m_pending_t *pending, int rc,
+    const v2m_error_t *error)
+{
+    ngx_uint_t          gone;
+    ngx_connection_t   *c;
+    ngx_http_request_t *r;
+
+    r = pending->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (pending->event.timer_set) {
+        ngx_del_timer(&pending->event);
+    }
+
+    r->main->blocked--;
+
+    gone = pending->state->gone;
+
+    pending->done(r, pending->data, rc, error, gone);
+
+    if (gone) {
+        /* lets nginx free the request once nothing is pending any more */
+        c->write->handler(c->write);
+        return;
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+void
+ngx_http_v2m_pending_cancel(ngx_http_v2m_pending_t *pending)
+{
+    ngx_del_timer(&pending->event);
+    pending->request->main->blocked--;
+}
+
+
+static void
+ngx_http_v2m_pending_event(ngx_event_t *event)
+{
+    ngx_http_v2m_pending_t *pending = event->data;
+
+    ngx_log_error(NGX_LOG_ALERT, pending->request->connection->log, 0,
+                  "v2m: a backend operation took more than %d seconds",
+                  NGX_HTTP_V2M_PENDING_ALERT / 1000);
+
+    event->timedout = 0;
+    ngx_add_timer(event, NGX_HTTP_V2M_PENDING_ALERT);
+}
+
+
+/* Finds or makes the state by which a completion learns that the request is
+ * being torn down: nginx has no flag for that before 1.25.4. */
+static ngx_int_t
+ngx_http_v2m_task_track(ngx_http_request_t *r, ngx_http_v2m_request_t **state)
+{
+    ngx_http_cleanup_t *cleanup;
+    ngx_http_v2m_ctx_t *ctx;
+
+    ctx = ngx_http_v2m_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->pending == NULL) {
+        cleanup = ngx_http_cleanup_add(r, sizeof(ngx_http_v2m_request_t));
+        if (cleanup == NULL) {
+            return NGX_ERROR;
+        }
+
+        ctx->pending = cleanup->data;
+        ctx->pending->gone = 0;
+        cleanup->handler = ngx_http_v2m_task_gone;
+    }
+
+    *state = ctx->pending;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_v2m_task_gone(void *data)
+{
+    ngx_http_v2m_request_t *state = data;
+
+    state->gone = 1;
+}
+
+
+ngx_int_t
+ngx_http_v2m_task_detach(ngx_thread_pool_t *pool, const char *name,
+    ngx_http_v2m_run_pt run, void *data)
+{
+    ngx_http_v2m_detached_t *detached;
+
+    detached = calloc(1, sizeof(ngx_http_v2m_detached_t));
+    if (detached == NULL) {
+        free(data);
+        return NGX_ERROR;
+    }
+
+    detached->run = run;
+    detached->name = name;
+    detached->data = data;
+    detached->task.ctx = detached;
+    detached->task.handler = ngx_http_v2m_detached_run;
+    detached->task.event.handler = ngx_http_v2m_detached_event;
+    detached->task.event.data = detached;
+    detached->task.event.log = ngx_cycle->log;
+
+    if (ngx_thread_task_post(pool, &detached->task) != NGX_OK) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "v2m: no room in the thread pool to %s", name);
+        free(detached->data);
+        free(detached);
+        return NGX_BUSY;
+    }
+
+    /* keeps a worker process that shuts down alive until it is done */
+
+    ngx_add_timer(&detached->task.event, NGX_HTTP_V2M_PENDING_ALERT);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_v2m_detached_run(void *data, ngx_log_t *log)
+{
+    ngx_http_v2m_detached_t *detached = data;
+
+    detached->rc = detached->run(detached->data, &detached->error);
+}
+
+
+static void
+ngx_http_v2m_detached_event(ngx_event_t *event)
+{
+    ngx_http_v2m_detached_t *detached = event->data;
+
+    if (event->timedout) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "v2m: to %s took more than %d seconds", detached->name,
+                      NGX_HTTP_V2M_PENDING_ALERT / 1000);
+
+        event->timedout = 0;
+        ngx_add_timer(event, NGX_HTTP_V2M_PENDING_ALERT);
+        return;
+    }
+
+    if (event->timer_set) {
+        ngx_del_timer(event);
+    }
+
+    if (detached->rc != V2M_OK) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "v2m: could not %s: %s", detached->name,
+                      detached->error.text);
+    }
+
+    free(detached->data);
+    free(detached);
+}

@@ -1,0 +1,670 @@
+/*
+ * POST /upload: reads the body as it arrives, publishes the job, answers.
+ */
+
+#include "ngx_http_v2m_upload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ngx_http_v2m_problem.h"
+#include "ngx_http_v2m_publish.h"
+#include "ngx_http_v2m_response.h"
+#include "v2m_filename.h"
+#include "v2m_jobs.h"
+#include "v2m_message.h"
+
+typedef struct {
+    v2m_mongo_t *mongo;
+    v2m_id_t     id;
+} ngx_http_v2m_published_t;
+
+static ngx_int_t ngx_http_v2m_upload_type(ngx_http_request_t *r,
+    ngx_http_v2m_upload_t *upload);
+static ngx_int_t ngx_http_v2m_upload_arguments(ngx_http_request_t *r,
+    ngx_http_v2m_upload_t *upload);
+static void ngx_http_v2m_upload_body(ngx_http_request_t *r);
+static void ngx_http_v2m_upload_read(ngx_http_request_t *r);
+static ngx_int_t ngx_http_v2m_upload_consume(ngx_http_v2m_upload_t *upload);
+static ngx_int_t ngx_http_v2m_upload_part(ngx_http_v2m_upload_t *upload,
+    ngx_buf_t *b);
+static void ngx_http_v2m_upload_end(ngx_http_v2m_upload_t *upload);
+static void ngx_http_v2m_upload_fail(ngx_http_v2m_upload_t *upload);
+static void ngx_http_v2m_upload_published(ngx_http_request_t *r, void *data,
+    int rc, const v2m_error_t *error, ngx_uint_t gone);
+
+
+ngx_int_t
+ngx_http_v2m_upload_handler(ngx_http_request_t *r)
+{
+    ngx_int_t              rc;
+    ngx_http_v2m_ctx_t    *ctx;
+    ngx_http_v2m_upload_t *upload;
+
+    if (r->method != NGX_HTTP_POST && r->method != NGX_HTTP_PUT) {
+        return ngx_http_v2m_method_not_allowed(r, "POST, PUT");
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
+
+    upload = ngx_pcalloc(r->pool, sizeof(ngx_http_v2m_upload_t));
+    if (upload == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    upload->request = r;
+    upload->mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
+    upload->lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
+
+    v2m_job_init(&upload->job);
+
+    if (ngx_http_v2m_upload_store_init(upload) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    v2m_id_generate(upload->job.id);
+    ngx_memcpy(ctx->job, upload->job.id, sizeof(v2m_id_t));
+
+    upload->job.username = strdup(ctx->claims.username);
+    if (upload->job.username == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_v2m_upload_type(r, upload);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_v2m_upload_arguments(r, upload);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* ngx_http_v2m_upload_read() finds the upload through this */
+
+    r->request_body_no_buffering = 1;
+    ctx->upload = upload;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_v2m_upload_body);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+/* Tells a multipart body from a file as it is, and refuses what is neither. */
+static ngx_int_t
+ngx_http_v2m_upload_type(ngx_http_request_t *r, ngx_http_v2m_upload_t *upload)
+{
+    int              rc;
+    ngx_str_t       *type, *coding;
+    v2m_error_t      error;
+    v2m_multipart_t *reader;
+
+    coding = ngx_http_v2m_find_header(r, "content-encoding");
+
+    if (coding != NULL
+        && (coding->len != 8
+            || ngx_strncasecmp(coding->data, (u_char *) "identity", 8) != 0))
+    {
+        return ngx_http_v2m_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                    "a compressed body (Content-Encoding) is "
+                                    "not supported");
+    }
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_OK;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    if ((type->len >= 5
+         && ngx_strncasecmp(type->data, (u_char *) "text/", 5) == 0)
+        || (type->len >= 16
+            && ngx_strncasecmp(type->data, (u_char *) "application/json", 16)
+                   == 0))
+    {
+        return ngx_http_v2m_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                    "send the video as multipart/form-data or "
+                                    "as the body itself, for example as "
+                                    "application/octet-stream");
+    }
+
+    if (type->len < 10
+        || ngx_strncasecmp(type->data, (u_char *) "multipart/", 10) != 0)
+    {
+        return NGX_OK;
+    }
+
+    reader = ngx_palloc(r->pool, sizeof(v2m_multipart_t));
+    if (reader == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = v2m_multipart_init(reader, (char *) type->data, type->len, &error);
+
+    if (rc == V2M_NOT_FOUND) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                    "the only multipart type supported is "
+                                    "multipart/form-data");
+    }
+
+    if (rc != V2M_OK) {
+        return ngx_http_v2m_failure(r, "read a Content-Type", rc, &error);
+    }
+
+    upload->reader = reader;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_v2m_upload_name(ngx_http_v2m_upload_t *upload, const u_char *path,
+    size_t length)
+{
+    char name[V2M_FILENAME_MAX + 1];
+
+    v2m_filename_clean(name, (const char *) path, length);
+
+    if (name[0] == '\0') {
+        return NGX_OK;
+    }
+
+    free(upload->job.name);
+    upload->job.name = strdup(name);
+
+    return upload->job.name == NULL ? NGX_ERROR : NGX_OK;
+}
+
+
+/* One "name=value" of the query. */
+static ngx_int_t
+ngx_http_v2m_upload_argument(ngx_http_request_t *r,
+    ngx_http_v2m_upload_t *upload, u_char *name, size_t name_length,
+    u_char *value, size_t value_length)
+{
+    int          rc;
+    u_char      *dst, *src;
+    v2m_error_t  error;
+
+    dst = ngx_pnalloc(r->pool, value_length + 1);
+    if (dst == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    src = value;
+    value = dst;
+
+    ngx_unescape_uri(&dst, &src, value_length, 0);
+    value_length = dst - value;
+
+    if (name_length == 4 && ngx_strncmp(name, "name", 4) == 0) {
+        return ngx_http_v2m_upload_name(upload, value, value_length) == NGX_OK
+                   ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = v2m_options_set(&upload->job.options, (char *) name, name_length,
+                         (char *) value, value_length, &error);
+
+    return rc == V2M_OK ? NGX_OK
+                        : ngx_http_v2m_problem(
+                              r, NGX_HTTP_V2M_UNPROCESSABLE, error.text);
+}
+
+
+/* The conversion options, and the name of a file sent as the body itself:
+ * ?name=, or the rest of the path as "curl -T FILE URL/" makes it. */
+static ngx_int_t
+ngx_http_v2m_upload_arguments(ngx_http_request_t *r,
+    ngx_http_v2m_upload_t *upload)
+{
+    u_char                   *p, *last, *end, *equals;
+    ngx_int_t                 rc;
+    v2m_error_t               error;
+    ngx_http_core_loc_conf_t *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (r->uri.len > clcf->name.len
+        && ngx_http_v2m_upload_name(upload, r->uri.data + clcf->name.len,
+                                    r->uri.len - clcf->name.len)
+               != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    last = r->args.data + r->args.len;
+
+    for (p = r->args.data; p < last; p = end + 1) {
+        end = ngx_strlchr(p, last, '&');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        if (end == p) {
+            continue;
+        }
+
+        equals = ngx_strlchr(p, end, '=');
+
+        rc = ngx_http_v2m_upload_argument(
+            r, upload, p, (equals ? equals : end) - p,
+            equals ? equals + 1 : end, equals ? end - equals - 1 : 0);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (v2m_options_check(&upload->job.options, &error) != V2M_OK) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_V2M_UNPROCESSABLE, error.text);
+    }
+
+    return NGX_OK;
+}
+
+
+/* nginx's body reader is ready to give what arrives. */
+static void
+ngx_http_v2m_upload_body(ngx_http_request_t *r)
+{
+    ngx_http_v2m_ctx_t *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
+
+    r->read_event_handler = ngx_http_v2m_upload_read;
+
+    ngx_http_v2m_upload_process(ctx->upload);
+}
+
+
+static void
+ngx_http_v2m_upload_read(ngx_http_request_t *r)
+{
+    ngx_http_v2m_ctx_t *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
+
+    ngx_http_v2m_upload_process(ctx->upload);
+}
+
+
+void
+ngx_http_v2m_upload_process(ngx_http_v2m_upload_t *upload)
+{
+    ngx_int_t           rc;
+    ngx_connection_t   *c;
+    ngx_http_request_t *r;
+
+    r = upload->request;
+    c = r->connection;
+
+    while (!upload->finishing) {
+
+        if (c->error && upload->status == 0) {
+            upload->status = NGX_HTTP_CLIENT_CLOSED_REQUEST;
+        }
+
+        if (upload->status) {
+            ngx_http_v2m_upload_fail(upload);
+            return;
+        }
+
+        rc = ngx_http_v2m_upload_consume(upload);
+
+        if (rc == NGX_ERROR) {
+            continue;
+        }
+
+        if (rc == NGX_AGAIN) {
+            /* the store is slower than the client, which must not be blamed
+             * for it by a time-out; TCP or HTTP/2 flow control slow it down */
+
+            if (c->read->timer_set) {
+                ngx_del_timer(c->read);
+            }
+
+            return;
+        }
+
+        if (!r->reading_body) {
+            ngx_http_v2m_upload_end(upload);
+
+            if (upload->status == 0) {
+                return;
+            }
+
+            continue;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            upload->status = rc;
+
+        } else if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
+            return;
+        }
+    }
+}
+
+
+/* NGX_OK: all that arrived was taken; NGX_AGAIN: there is no room for more;
+ * NGX_ERROR: the upload's status is set. */
+static ngx_int_t
+ngx_http_v2m_upload_consume(ngx_http_v2m_upload_t *upload)
+{
+    size_t              room;
+    ngx_buf_t          *b;
+    ngx_int_t           rc;
+    ngx_chain_t        *cl;
+    ngx_http_request_t *r;
+
+    r = upload->request;
+
+    while (r->request_body && r->request_body->bufs) {
+        cl = r->request_body->bufs;
+        b = cl->buf;
+
+        while (b->pos < b->last) {
+
+            if (upload->reader) {
+                rc = ngx_http_v2m_upload_part(upload, b);
+
+                if (rc != NGX_OK) {
+                    return rc;
+                }
+
+                continue;
+            }
+
+            room = ngx_min(ngx_http_v2m_upload_room(upload),
+                           (size_t) (b->last - b->pos));
+
+            if (room == 0) {
+                return NGX_AGAIN;
+            }
+
+            if (ngx_http_v2m_upload_append(upload, b->pos, room) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            b->pos += room;
+        }
+
+        r->request_body->bufs = cl->next;
+        ngx_free_chain(r->pool, cl);
+    }
+
+    return NGX_OK;
+}
+
+
+/* One event of the multipart reader. */
+static ngx_int_t
+ngx_http_v2m_upload_part(ngx_http_v2m_upload_t *upload, ngx_buf_t *b)
+{
+    int                   rc;
+    size_t                room;
+    v2m_error_t           error;
+    v2m_multipart_t      *reader;
+    const unsigned char  *position;
+    ngx_http_request_t   *r;
+    v2m_multipart_event_t event;
+
+    r = upload->request;
+    reader = upload->reader;
+
+    room = ngx_http_v2m_upload_room(upload);
+    if (room == 0) {
+        return NGX_AGAIN;
+    }
+
+    room = ngx_min(room, (size_t) (b->last - b->pos));
+    position = b->pos;
+
+    rc = v2m_multipart_read(reader, &position, b->pos + room, &event, &error);
+
+    b->pos = (u_char *) position;
+
+    if (rc != V2M_OK) {
+        upload->status = ngx_http_v2m_failure(r, "read a multipart body", rc,
+                                              &error);
+        return NGX_ERROR;
+    }
+
+    switch (event) {
+
+    case V2M_MULTIPART_PART:
+        upload->in_file = reader->has_filename;
+
+        if (!upload->in_file) {
+            return NGX_OK;
+        }
+
+        if (++upload->files > 1) {
+            upload->status = ngx_http_v2m_problem(
+                r, NGX_HTTP_BAD_REQUEST,
+                "exactly one file is needed, but there are several");
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_v2m_upload_name(upload, (u_char *) reader->filename,
+                                     ngx_strlen(reader->filename))
+            != NGX_OK)
+        {
+            upload->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return NGX_ERROR;
+        }
+
+        return NGX_OK;
+
+    case V2M_MULTIPART_DATA:
+        return upload->in_file ? ngx_http_v2m_upload_append(
+                                     upload, reader->data, reader->length)
+                               : NGX_OK;
+
+    case V2M_MULTIPART_DONE:
+        upload->complete = 1;
+        return NGX_OK;
+
+    default:
+        return NGX_OK;
+    }
+}
+
+
+/* The whole body was read. */
+static void
+ngx_http_v2m_upload_end(ngx_http_v2m_upload_t *upload)
+{
+    const char         *problem;
+    ngx_connection_t   *c;
+    ngx_http_request_t *r;
+
+    r = upload->request;
+    c = r->connection;
+    problem = NULL;
+
+    if (upload->reader == NULL) {
+        if (upload->length == 0) {
+            problem = "there is no file: send it as multipart/form-data or "
+                      "as the body itself";
+        }
+
+    } else if (!upload->complete) {
+        problem = "the multipart body ends before its closing boundary";
+
+    } else if (upload->files == 0) {
+        problem = "exactly one file is needed, but there is none";
+    }
+
+    if (problem != NULL) {
+        upload->status = ngx_http_v2m_problem(r, NGX_HTTP_BAD_REQUEST,
+                                              problem);
+        return;
+    }
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+
+    ngx_http_v2m_upload_finish(upload);
+}
+
+
+/* Gives the error answer, once nothing is in flight any more. */
+static void
+ngx_http_v2m_upload_fail(ngx_http_v2m_upload_t *upload)
+{
+    ngx_int_t           rc;
+    ngx_connection_t   *c;
+    ngx_http_request_t *r;
+
+    r = upload->request;
+    c = r->connection;
+
+    if (upload->in_flight > 0) {
+        if (c->read->timer_set) {
+            ngx_del_timer(c->read);
+        }
+
+        return;
+    }
+
+    rc = upload->status;
+
+    if (rc == NGX_HTTP_REQUEST_TIME_OUT && !c->error) {
+        /* nginx itself would close the connection without a word */
+
+        c->timedout = 0;
+        c->read->timedout = 0;
+        rc = ngx_http_special_response_handler(r, rc);
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+void
+ngx_http_v2m_upload_stored(ngx_http_v2m_upload_t *upload)
+{
+    char               *body;
+    v2m_error_t         error;
+    v2m_message_t       message;
+    ngx_http_request_t *r;
+
+    r = upload->request;
+
+    upload->job.state = V2M_JOB_QUEUED;
+
+    ngx_memzero(&message, sizeof(message));
+    ngx_memcpy(message.video_fid, upload->job.id, sizeof(v2m_id_t));
+    message.username = upload->job.username;
+    message.name = upload->job.name;
+
+    body = v2m_message_format(&message);
+
+    if (body != NULL
+        && ngx_http_v2m_publish(r, body, upload->job.id,
+                                ngx_http_v2m_upload_published, upload, &error)
+               == NGX_OK)
+    {
+        free(body);
+        return;
+    }
+
+    if (body == NULL) {
+        v2m_error_set(&error, V2M_ERROR, "out of memory");
+    }
+
+    free(body);
+
+    ngx_http_v2m_upload_published(r, upload, error.code, &error, 0);
+}
+
+
+/* On a thread of the storage pool. */
+static int
+ngx_http_v2m_published_run(void *data, v2m_error_t *error)
+{
+    int                       rc;
+    ngx_http_v2m_published_t *published = data;
+
+    rc = v2m_jobs_published(published->mongo, published->id, error);
+
+    /* its owner removed the job meanwhile */
+
+    return rc == V2M_CONFLICT ? V2M_OK : rc;
+}
+
+
+static void
+ngx_http_v2m_upload_note(ngx_http_v2m_upload_t *upload)
+{
+    ngx_http_v2m_published_t *published;
+
+    upload->job.published = 1;
+
+    published = malloc(sizeof(ngx_http_v2m_published_t));
+    if (published == NULL) {
+        return;
+    }
+
+    published->mongo = upload->mcf->mongo;
+    ngx_memcpy(published->id, upload->job.id, sizeof(v2m_id_t));
+
+    /* if this is lost, the sweep publishes the job again, which does no harm */
+
+    (void) ngx_http_v2m_task_detach(upload->mcf->storage_pool,
+                                    "note that a job is published",
+                                    ngx_http_v2m_published_run, published);
+}
+
+
+/* The job is durable whatever the broker says: without its confirm the sweep
+ * publishes the job later. */
+static void
+ngx_http_v2m_upload_published(ngx_http_request_t *r, void *data, int rc,
+    const v2m_error_t *error, ngx_uint_t gone)
+{
+    u_char                *p;
+    ngx_str_t              location;
+    ngx_http_v2m_upload_t *upload = data;
+
+    if (rc == V2M_OK) {
+        ngx_http_v2m_upload_note(upload);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "v2m: job %s is not published yet: %s", upload->job.id,
+                      error->text);
+    }
+
+    if (gone) {
+        return;
+    }
+
+    p = ngx_pnalloc(r->pool, sizeof("/jobs/") + V2M_ID_LENGTH);
+    if (p == NULL) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    location.data = p;
+    location.len = ngx_sprintf(p, "/jobs/%s", upload->job.id) - p;
+
+    if (ngx_http_v2m_add_header(r, "Location", &location) == NULL) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    ngx_http_finalize_request(
+        r, ngx_http_v2m_send_json(r, NGX_HTTP_CREATED,
+                                  v2m_job_json(&upload->job)));
+}

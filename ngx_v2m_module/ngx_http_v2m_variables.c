@@ -1,0 +1,131 @@
+/*
+ * Variables for logs, limits and maps: $v2m_user, $v2m_job, $v2m_claim_NAME.
+ */
+
+#include <stdlib.h>
+
+#include "ngx_http_v2m_module.h"
+
+#define NGX_HTTP_V2M_CLAIM_PREFIX "v2m_claim_"
+
+static ngx_int_t ngx_http_v2m_user_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_v2m_job_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_v2m_claim_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+static ngx_http_variable_t ngx_http_v2m_variables[] = {
+    { ngx_string("v2m_user"), NULL, ngx_http_v2m_user_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("v2m_job"), NULL, ngx_http_v2m_job_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string(NGX_HTTP_V2M_CLAIM_PREFIX), NULL,
+      ngx_http_v2m_claim_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE | NGX_HTTP_VAR_PREFIX, 0 },
+    ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_http_v2m_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t *variable, *added;
+
+    for (variable = ngx_http_v2m_variables; variable->name.len; variable++) {
+        added = ngx_http_add_variable(cf, &variable->name, variable->flags);
+        if (added == NULL) {
+            return NGX_ERROR;
+        }
+
+        added->get_handler = variable->get_handler;
+        added->data = variable->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_v2m_set_variable(ngx_http_variable_value_t *v, const char *text,
+    size_t length)
+{
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = (text == NULL || length == 0);
+    v->data = (u_char *) text;
+    v->len = v->not_found ? 0 : length;
+}
+
+
+static ngx_int_t
+ngx_http_v2m_user_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    const char         *user;
+    ngx_http_v2m_ctx_t *ctx;
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_v2m_module);
+    user = ctx ? ctx->claims.username : NULL;
+
+    ngx_http_v2m_set_variable(v, user, user ? ngx_strlen(user) : 0);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_v2m_job_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    ngx_http_v2m_ctx_t *ctx;
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_v2m_module);
+
+    ngx_http_v2m_set_variable(v, ctx ? ctx->job : NULL,
+                              ctx ? ngx_strlen(ctx->job) : 0);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_v2m_claim_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    char               *value;
+    size_t              length, prefix;
+    u_char             *copy;
+    ngx_str_t          *name = (ngx_str_t *) data;
+    ngx_http_v2m_ctx_t *ctx;
+
+    prefix = sizeof(NGX_HTTP_V2M_CLAIM_PREFIX) - 1;
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_v2m_module);
+
+    value = ctx && ctx->claims.username
+                ? v2m_claims_get(&ctx->claims, (char *) name->data + prefix,
+                                 name->len - prefix)
+                : NULL;
+
+    if (value == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    length = ngx_strlen(value);
+    copy = ngx_pnalloc(r->pool, length);
+
+    if (copy != NULL) {
+        ngx_memcpy(copy, value, length);
+    }
+
+    free(value);
+
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_v2m_set_variable(v, (char *) copy, length);
+
+    return NGX_OK;
+}
