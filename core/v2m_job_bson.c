@@ -1,0 +1,162 @@
+#include "v2m_job_bson.h"
+
+#include <string.h>
+
+/* The options that are kept in the record, by name. */
+typedef struct {
+    const char *name;
+    int64_t     value;
+} v2m_job_option_t;
+
+#define V2M_JOB_OPTIONS 7
+
+
+static void
+v2m_job_list_options(v2m_job_option_t     list[V2M_JOB_OPTIONS],
+                     const v2m_options_t *options)
+{
+    list[0] = (v2m_job_option_t){ "bitrate", options->bitrate };
+    list[1] = (v2m_job_option_t){ "quality", options->quality };
+    list[2] = (v2m_job_option_t){ "track", options->track };
+    list[3] = (v2m_job_option_t){ "start_ms", options->start_ms };
+    list[4] = (v2m_job_option_t){ "end_ms", options->end_ms };
+    list[5] = (v2m_job_option_t){ "samplerate", options->samplerate };
+    list[6] = (v2m_job_option_t){ "channels", options->channels };
+}
+
+
+void
+v2m_job_append_options(bson_t *record, const v2m_options_t *options)
+{
+    bson_t           document;
+    v2m_job_option_t list[V2M_JOB_OPTIONS];
+
+    v2m_job_list_options(list, options);
+
+    BSON_APPEND_DOCUMENT_BEGIN(record, "options", &document);
+
+    for (int i = 0; i < V2M_JOB_OPTIONS; i++) {
+        if (list[i].value >= 0) {
+            BSON_APPEND_INT64(&document, list[i].name, list[i].value);
+        }
+    }
+
+    bson_append_document_end(record, &document);
+}
+
+
+static void
+v2m_job_take_options(v2m_options_t *options, bson_iter_t *record)
+{
+    bson_iter_t      iter;
+    v2m_job_option_t list[V2M_JOB_OPTIONS];
+
+    v2m_options_init(options);
+
+    if (!BSON_ITER_HOLDS_DOCUMENT(record) || !bson_iter_recurse(record, &iter))
+    {
+        return;
+    }
+
+    v2m_job_list_options(list, options);
+
+    while (bson_iter_next(&iter)) {
+        for (int i = 0; i < V2M_JOB_OPTIONS; i++) {
+            if (strcmp(bson_iter_key(&iter), list[i].name) == 0) {
+                list[i].value = bson_iter_as_int64(&iter);
+            }
+        }
+    }
+
+    options->bitrate = (int32_t) list[0].value;
+    options->quality = (int32_t) list[1].value;
+    options->track = (int32_t) list[2].value;
+    options->start_ms = list[3].value;
+    options->end_ms = list[4].value;
+    options->samplerate = (int32_t) list[5].value;
+    options->channels = (int32_t) list[6].value;
+}
+
+
+static void
+v2m_job_take_text(char **text, bson_iter_t *iter)
+{
+    if (BSON_ITER_HOLDS_UTF8(iter) && *text == NULL) {
+        *text = strdup(bson_iter_utf8(iter, NULL));
+    }
+}
+
+
+static void
+v2m_job_take_field(v2m_job_t *job, bson_iter_t *iter)
+{
+    const char *key = bson_iter_key(iter);
+
+    if (strcmp(key, "_id") == 0 && BSON_ITER_HOLDS_OID(iter)) {
+        bson_oid_to_string(bson_iter_oid(iter), job->id);
+
+    } else if (strcmp(key, "mp3_fid") == 0 && BSON_ITER_HOLDS_OID(iter)) {
+        bson_oid_to_string(bson_iter_oid(iter), job->mp3_fid);
+
+    } else if (strcmp(key, "username") == 0) {
+        v2m_job_take_text(&job->username, iter);
+
+    } else if (strcmp(key, "name") == 0) {
+        v2m_job_take_text(&job->name, iter);
+
+    } else if (strcmp(key, "reason") == 0) {
+        v2m_job_take_text(&job->reason, iter);
+
+    } else if (strcmp(key, "state") == 0 && BSON_ITER_HOLDS_UTF8(iter)) {
+        v2m_job_state_parse(&job->state, bson_iter_utf8(iter, NULL));
+
+    } else if (strcmp(key, "notified") == 0 && BSON_ITER_HOLDS_UTF8(iter)) {
+        v2m_job_notified_parse(&job->notified, bson_iter_utf8(iter, NULL));
+
+    } else if (strcmp(key, "published") == 0) {
+        job->published = bson_iter_as_bool(iter);
+
+    } else if (strcmp(key, "progress") == 0) {
+        job->progress = (int32_t) bson_iter_as_int64(iter);
+
+    } else if (strcmp(key, "size") == 0) {
+        job->size = bson_iter_as_int64(iter);
+
+    } else if (strcmp(key, "mp3_size") == 0) {
+        job->mp3_size = bson_iter_as_int64(iter);
+
+    } else if (strcmp(key, "duration_ms") == 0) {
+        job->duration_ms = bson_iter_as_int64(iter);
+
+    } else if (strcmp(key, "created") == 0 && BSON_ITER_HOLDS_DATE_TIME(iter)) {
+        job->created_ms = bson_iter_date_time(iter);
+
+    } else if (strcmp(key, "updated") == 0 && BSON_ITER_HOLDS_DATE_TIME(iter)) {
+        job->updated_ms = bson_iter_date_time(iter);
+
+    } else if (strcmp(key, "options") == 0) {
+        v2m_job_take_options(&job->options, iter);
+    }
+}
+
+
+int
+v2m_job_from_bson(v2m_job_t *job, const bson_t *record, v2m_error_t *error)
+{
+    bson_iter_t iter;
+
+    v2m_job_init(job);
+
+    if (bson_iter_init(&iter, record)) {
+        while (bson_iter_next(&iter)) {
+            v2m_job_take_field(job, &iter);
+        }
+    }
+
+    if (job->id[0] == '\0' || job->username == NULL) {
+        return v2m_error_set(error, V2M_CORRUPT,
+                             "a job record has no id or no username");
+    }
+
+    return V2M_OK;
+}
