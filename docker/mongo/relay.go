@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"sync"
+	"time"
+)
+
+// FerretDB 1 reads and writes a document in separate steps, so that of several
+// clients racing for one document more than one may win.  The relay hands it
+// each connection's messages one request and reply at a time, and lets only
+// one command that changes documents be under way at any time.
+
+const (
+	headerLen  = 16 // length, request id, response to, operation; 4 bytes each
+	maxMessage = 48_000_000
+	opMsg      = 2013
+	moreToCome = 1 << 1 // the client expects no reply
+)
+
+func relay(ctx context.Context, listener net.Listener, socket string) {
+	var changing sync.Mutex
+
+	context.AfterFunc(ctx, func() { listener.Close() })
+
+	for {
+		client, err := listener.Accept()
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			log.Printf("accept failed: %v", err)
+			time.Sleep(100 * time.Millisecond) // most likely out of files
+			continue
+		}
+
+		go func() {
+			defer client.Close()
+
+			server, err := net.Dial("unix", socket)
+			if err != nil {
+				log.Printf("no connection to FerretDB: %v", err)
+				return
+			}
+			defer server.Close()
+
+			defer context.AfterFunc(ctx, func() {
+				client.Close()
+				server.Close()
+			})()
+
+			// An error is the end of this connection, whoever ended it.
+			for exchange(client, server, &changing) == nil {
+			}
+		}()
+	}
+}
+
+// exchange passes on one request and its reply.
+func exchange(client, server net.Conn, changing *sync.Mutex) error {
+	request, err := readMessage(client)
+	if err != nil {
+		return err
+	}
+
+	reply, err := ask(server, request, changing)
+	if err != nil {
+		return err
+	}
+
+	// FerretDB replies even to those who do not wait for it.
+	if flags(request)&moreToCome != 0 {
+		return nil
+	}
+
+	_, err = client.Write(reply)
+	return err
+}
+
+func ask(server net.Conn, request []byte, changing *sync.Mutex) ([]byte, error) {
+	if changes(request) {
+		changing.Lock()
+		defer changing.Unlock()
+	}
+
+	if _, err := server.Write(request); err != nil {
+		return nil, err
+	}
+	return readMessage(server)
+}
+
+func readMessage(r io.Reader) ([]byte, error) {
+	header := make([]byte, headerLen)
+	if _, err := io.ReadFull(r, header); err != nil {
+		return nil, err
+	}
+
+	length := binary.LittleEndian.Uint32(header)
+	if length < headerLen || length > maxMessage {
+		return nil, fmt.Errorf("a message of %d bytes", length)
+	}
+
+	message := make([]byte, length)
+	copy(message, header)
+	_, err := io.ReadFull(r, message[headerLen:])
+	return message, err
+}
+
+func flags(message []byte) uint32 {
+	if len(message) < headerLen+4 || binary.LittleEndian.Uint32(message[12:]) != opMsg {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(message[headerLen:])
+}
+
+// changes tells whether a request is an update, findAndModify or delete.  The
+// command is the first key of the document in the first section.
+func changes(message []byte) bool {
+	const key = headerLen + 4 + 1 + 4 + 1 // flags, kind, length, type
+
+	if len(message) < key || binary.LittleEndian.Uint32(message[12:]) != opMsg {
+		return false
+	}
+
+	name, _, _ := bytes.Cut(message[key:], []byte{0})
+
+	switch string(name) {
+	case "update", "findAndModify", "findandmodify", "delete":
+		return true
+	}
+	return false
+}
