@@ -1,0 +1,653 @@
+#include "v2m_publisher.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "v2m_amqp.h"
+#include "v2m_pause.h"
+
+#define V2M_PUBLISHER_HEARTBEAT_S 10
+#define V2M_PUBLISHER_TIMEOUT_MS  3000 /* to connect, and for each reply */
+#define V2M_PUBLISHER_IDLE_MS     60000
+
+/* pauses between attempts to connect */
+#define V2M_PUBLISHER_FIRST_MS 100
+#define V2M_PUBLISHER_MOST_MS  10000
+
+/* a connection that held this long counts as good: pauses begin anew */
+#define V2M_PUBLISHER_GOOD_MS 10000
+
+typedef struct v2m_publisher_message_s {
+    TAILQ_ENTRY(v2m_publisher_message_s) link;
+
+    v2m_publisher_done_pt done;
+    void                 *data;
+    uint64_t              tag;
+    int64_t               due_ms; /* by when it must be confirmed */
+    int                   returned;
+    size_t                length;
+    char                 *body;
+    char                  message_id[]; /* then the body, in one piece */
+} v2m_publisher_message_t;
+
+typedef TAILQ_HEAD(v2m_publisher_list_s,
+                   v2m_publisher_message_s) v2m_publisher_list_t;
+
+struct v2m_publisher_s {
+    pthread_t              thread;
+    char                  *url;
+    char                  *queue;
+    char                  *name;
+    int                    delivery_limit;
+    int                    confirm_timeout_ms;
+    size_t                 capacity;
+    v2m_publisher_state_pt state;
+    void                  *state_data;
+    int                    wake_fd;
+
+    /* under the mutex */
+    pthread_mutex_t      mutex;
+    int                  connected;
+    int                  blocked;
+    int                  stopping;
+    size_t               count; /* waiting and in flight */
+    v2m_publisher_list_t waiting;
+
+    /* the thread's own */
+    v2m_amqp_t          *amqp;
+    v2m_publisher_list_t in_flight; /* in the order of their tags */
+    int                  unroutable;
+    int                  failures; /* to connect, in a row */
+    v2m_error_t          trouble;  /* what the state callback was told */
+};
+
+
+static void
+v2m_publisher_wake(v2m_publisher_t *publisher)
+{
+    ssize_t  written;
+    uint64_t one;
+
+    /* it fails only when the counter is full, and then the thread wakes */
+
+    one = 1;
+    written = write(publisher->wake_fd, &one, sizeof(one));
+    (void) written;
+}
+
+
+static void
+v2m_publisher_finish(v2m_publisher_t         *publisher,
+                     v2m_publisher_message_t *message, int rc,
+                     const v2m_error_t *error)
+{
+    pthread_mutex_lock(&publisher->mutex);
+    publisher->count--;
+    pthread_mutex_unlock(&publisher->mutex);
+
+    message->done(message->data, rc, rc == V2M_OK ? NULL : error);
+
+    free(message);
+}
+
+
+static void
+v2m_publisher_finish_all(v2m_publisher_t *publisher, v2m_publisher_list_t *list,
+                         const v2m_error_t *error)
+{
+    v2m_publisher_message_t *message;
+
+    while ((message = TAILQ_FIRST(list)) != NULL) {
+        TAILQ_REMOVE(list, message, link);
+        v2m_publisher_finish(publisher, message, V2M_UNAVAILABLE, error);
+    }
+}
+
+
+/* Moves what was sent meanwhile to the list. */
+static void
+v2m_publisher_take(v2m_publisher_t *publisher, v2m_publisher_list_t *list)
+{
+    ssize_t  n;
+    uint64_t count;
+
+    /* first the descriptor: what comes after makes it readable again */
+
+    n = read(publisher->wake_fd, &count, sizeof(count));
+    (void) n;
+
+    pthread_mutex_lock(&publisher->mutex);
+    TAILQ_CONCAT(list, &publisher->waiting, link);
+    pthread_mutex_unlock(&publisher->mutex);
+}
+
+
+static int
+v2m_publisher_stopping(v2m_publisher_t *publisher)
+{
+    int stopping;
+
+    pthread_mutex_lock(&publisher->mutex);
+    stopping = publisher->stopping;
+    pthread_mutex_unlock(&publisher->mutex);
+
+    return stopping;
+}
+
+
+/* From now on messages are taken; error is NULL then, else they are not. */
+static void
+v2m_publisher_set_state(v2m_publisher_t *publisher, int connected, int blocked,
+                        const v2m_error_t *error)
+{
+    pthread_mutex_lock(&publisher->mutex);
+    publisher->connected = connected;
+    publisher->blocked = blocked;
+    pthread_mutex_unlock(&publisher->mutex);
+
+    if (publisher->state == NULL) {
+        return;
+    }
+
+    /* not every attempt to connect, only what is new */
+
+    if (error == NULL) {
+        publisher->trouble.text[0] = '\0';
+        publisher->state(publisher->state_data, NULL);
+
+    } else if (strcmp(error->text, publisher->trouble.text) != 0) {
+        publisher->trouble = *error;
+        publisher->state(publisher->state_data, error);
+    }
+}
+
+
+/* Nothing more is to be expected for the messages under way. */
+static void
+v2m_publisher_give_up(v2m_publisher_t *publisher, const v2m_error_t *error)
+{
+    v2m_publisher_list_t list;
+
+    TAILQ_INIT(&list);
+    TAILQ_CONCAT(&list, &publisher->in_flight, link);
+    v2m_publisher_take(publisher, &list);
+    v2m_publisher_finish_all(publisher, &list, error);
+}
+
+
+static int
+v2m_publisher_publish(v2m_publisher_t *publisher, v2m_error_t *error)
+{
+    int                      rc;
+    v2m_publisher_list_t     list;
+    v2m_publisher_message_t *message;
+
+    rc = V2M_OK;
+    TAILQ_INIT(&list);
+    v2m_publisher_take(publisher, &list);
+
+    while (rc == V2M_OK && (message = TAILQ_FIRST(&list)) != NULL) {
+        TAILQ_REMOVE(&list, message, link);
+
+        rc = v2m_amqp_publish(publisher->amqp, publisher->queue, message->body,
+                              message->length, message->message_id,
+                              &message->tag, error);
+
+        if (rc == V2M_INVALID) {
+            v2m_publisher_finish(publisher, message, rc, error);
+            rc = V2M_OK;
+            continue;
+        }
+
+        message->due_ms = v2m_clock_ms() + publisher->confirm_timeout_ms;
+        TAILQ_INSERT_TAIL(&publisher->in_flight, message, link);
+    }
+
+    TAILQ_CONCAT(&publisher->in_flight, &list, link);
+
+    return rc;
+}
+
+
+static void
+v2m_publisher_settle(v2m_publisher_t         *publisher,
+                     v2m_publisher_message_t *message,
+                     v2m_amqp_event_type_t    type)
+{
+    v2m_error_t error;
+
+    TAILQ_REMOVE(&publisher->in_flight, message, link);
+
+    if (type == V2M_AMQP_NACK) {
+        v2m_error_set(&error, V2M_UNAVAILABLE,
+                      "RabbitMQ could not take the message");
+
+    } else if (message->returned) {
+        publisher->unroutable = 1;
+        v2m_error_set(&error, V2M_UNAVAILABLE, "the queue \"%s\" was not there",
+                      publisher->queue);
+
+    } else {
+        v2m_publisher_finish(publisher, message, V2M_OK, NULL);
+        return;
+    }
+
+    v2m_publisher_finish(publisher, message, V2M_UNAVAILABLE, &error);
+}
+
+
+static void
+v2m_publisher_confirmed(v2m_publisher_t        *publisher,
+                        const v2m_amqp_event_t *event)
+{
+    v2m_publisher_message_t *message, *next;
+
+    for (message = TAILQ_FIRST(&publisher->in_flight);
+         message != NULL && message->tag <= event->tag; message = next)
+    {
+        next = TAILQ_NEXT(message, link);
+
+        if (event->multiple || message->tag == event->tag) {
+            v2m_publisher_settle(publisher, message, event->type);
+        }
+    }
+}
+
+
+static void
+v2m_publisher_returned(v2m_publisher_t        *publisher,
+                       const v2m_amqp_event_t *event)
+{
+    v2m_publisher_message_t *message;
+
+    TAILQ_FOREACH(message, &publisher->in_flight, link)
+    {
+        if (!message->returned
+            && strcmp(message->message_id, event->message_id) == 0) {
+            message->returned = 1;
+            return;
+        }
+    }
+}
+
+
+static void
+v2m_publisher_event(v2m_publisher_t *publisher, const v2m_amqp_event_t *event)
+{
+    v2m_error_t error;
+
+    switch (event->type) {
+    case V2M_AMQP_ACK:
+    case V2M_AMQP_NACK:
+        v2m_publisher_confirmed(publisher, event);
+        break;
+
+    case V2M_AMQP_RETURN:
+        v2m_publisher_returned(publisher, event);
+        break;
+
+    case V2M_AMQP_BLOCKED:
+        v2m_error_set(&error, V2M_UNAVAILABLE,
+                      "RabbitMQ blocks publishers: it is short of memory or "
+                      "disk");
+        v2m_publisher_set_state(publisher, 1, 1, &error);
+        v2m_publisher_give_up(publisher, &error);
+        break;
+
+    case V2M_AMQP_UNBLOCKED:
+        v2m_publisher_set_state(publisher, 1, 0, NULL);
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+/* Gives up on what was not confirmed in time.  Returns for how long there is
+ * nothing to do. */
+static int64_t
+v2m_publisher_expire(v2m_publisher_t *publisher)
+{
+    int64_t                  now;
+    v2m_error_t              error;
+    v2m_publisher_message_t *message;
+
+    now = v2m_clock_ms();
+
+    while ((message = TAILQ_FIRST(&publisher->in_flight)) != NULL) {
+        if (message->due_ms > now) {
+            return message->due_ms - now;
+        }
+
+        v2m_error_set(&error, V2M_UNAVAILABLE,
+                      "RabbitMQ did not confirm the message within %d ms",
+                      publisher->confirm_timeout_ms);
+
+        TAILQ_REMOVE(&publisher->in_flight, message, link);
+        v2m_publisher_finish(publisher, message, V2M_UNAVAILABLE, &error);
+    }
+
+    return V2M_PUBLISHER_IDLE_MS;
+}
+
+
+/* Serves the connection until it fails or the publisher is stopped. */
+static int
+v2m_publisher_serve(v2m_publisher_t *publisher, v2m_error_t *error)
+{
+    int              rc;
+    int64_t          idle_ms;
+    v2m_amqp_event_t event;
+
+    for (;;) {
+        if (v2m_publisher_stopping(publisher)) {
+            return v2m_error_set(error, V2M_UNAVAILABLE,
+                                 "the publisher was stopped");
+        }
+
+        rc = v2m_publisher_publish(publisher, error);
+        if (rc != V2M_OK) {
+            return rc;
+        }
+
+        idle_ms = v2m_publisher_expire(publisher);
+
+        rc = v2m_amqp_wait(publisher->amqp, publisher->wake_fd, (int) idle_ms,
+                           &event, error);
+        if (rc != V2M_OK) {
+            return rc;
+        }
+
+        v2m_publisher_event(publisher, &event);
+
+        if (publisher->unroutable) {
+            publisher->unroutable = 0;
+
+            rc = v2m_amqp_declare(publisher->amqp, publisher->queue,
+                                  publisher->delivery_limit, error);
+            if (rc != V2M_OK) {
+                return rc;
+            }
+        }
+    }
+}
+
+
+static int
+v2m_publisher_connect(v2m_publisher_t *publisher, v2m_error_t *error)
+{
+    int                rc;
+    v2m_amqp_options_t options;
+
+    options.name = publisher->name;
+    options.heartbeat_s = V2M_PUBLISHER_HEARTBEAT_S;
+    options.timeout_ms = V2M_PUBLISHER_TIMEOUT_MS;
+
+    rc = v2m_amqp_connect(&publisher->amqp, publisher->url, &options, error);
+    if (rc != V2M_OK) {
+        publisher->amqp = NULL;
+        return rc;
+    }
+
+    rc = v2m_amqp_declare(publisher->amqp, publisher->queue,
+                          publisher->delivery_limit, error);
+
+    return rc == V2M_OK ? v2m_amqp_confirms(publisher->amqp, error) : rc;
+}
+
+
+static void
+v2m_publisher_pause(v2m_publisher_t *publisher)
+{
+    int64_t       left, until;
+    struct pollfd wake;
+
+    until = v2m_clock_ms()
+            + v2m_pause_ms(publisher->failures, V2M_PUBLISHER_FIRST_MS,
+                           V2M_PUBLISHER_MOST_MS);
+    publisher->failures++;
+
+    wake.fd = publisher->wake_fd;
+    wake.events = POLLIN;
+
+    while (!v2m_publisher_stopping(publisher)
+           && (left = until - v2m_clock_ms()) > 0)
+    {
+        /* no message is taken meanwhile: only stopping wakes */
+        poll(&wake, 1, (int) left);
+    }
+}
+
+
+static void *
+v2m_publisher_run(void *data)
+{
+    int              rc;
+    int64_t          connected_ms;
+    v2m_error_t      error;
+    v2m_publisher_t *publisher;
+
+    publisher = data;
+
+    while (!v2m_publisher_stopping(publisher)) {
+        connected_ms = v2m_clock_ms();
+
+        rc = v2m_publisher_connect(publisher, &error);
+
+        if (rc == V2M_OK) {
+            v2m_publisher_set_state(publisher, 1, 0, NULL);
+            connected_ms = v2m_clock_ms();
+            v2m_publisher_serve(publisher, &error);
+        }
+
+        v2m_amqp_close(publisher->amqp);
+        publisher->amqp = NULL;
+
+        if (v2m_publisher_stopping(publisher)) {
+            break;
+        }
+
+        v2m_publisher_set_state(publisher, 0, 0, &error);
+        v2m_publisher_give_up(publisher, &error);
+
+        if (rc == V2M_OK
+            && v2m_clock_ms() - connected_ms > V2M_PUBLISHER_GOOD_MS) {
+            publisher->failures = 0;
+        }
+
+        v2m_publisher_pause(publisher);
+    }
+
+    v2m_error_set(&error, V2M_UNAVAILABLE, "the publisher was stopped");
+    v2m_publisher_give_up(publisher, &error);
+
+    return NULL;
+}
+
+
+static void
+v2m_publisher_free(v2m_publisher_t *publisher)
+{
+    if (publisher->wake_fd != -1) {
+        close(publisher->wake_fd);
+    }
+
+    if (publisher->url != NULL) {
+        explicit_bzero(publisher->url, strlen(publisher->url));
+    }
+
+    free(publisher->url);
+    free(publisher->queue);
+    free(publisher->name);
+    pthread_mutex_destroy(&publisher->mutex);
+    free(publisher);
+}
+
+
+int
+v2m_publisher_start(v2m_publisher_t              **result,
+                    const v2m_publisher_options_t *options, v2m_error_t *error)
+{
+    int              rc;
+    v2m_publisher_t *publisher;
+
+    rc = v2m_amqp_check_url(options->url, error);
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    publisher = calloc(1, sizeof(v2m_publisher_t));
+    if (publisher == NULL) {
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
+
+    publisher->url = strdup(options->url);
+    publisher->queue = strdup(options->queue);
+    publisher->name = strdup(options->name);
+    publisher->delivery_limit = options->delivery_limit;
+    publisher->confirm_timeout_ms = options->confirm_timeout_ms;
+    publisher->capacity = options->capacity;
+    publisher->state = options->state;
+    publisher->state_data = options->state_data;
+    publisher->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+    pthread_mutex_init(&publisher->mutex, NULL);
+    TAILQ_INIT(&publisher->waiting);
+    TAILQ_INIT(&publisher->in_flight);
+
+    if (publisher->url == NULL || publisher->queue == NULL
+        || publisher->name == NULL || publisher->wake_fd == -1)
+    {
+        v2m_publisher_free(publisher);
+        return v2m_error_set(error, V2M_ERROR,
+                             "out of memory or of file descriptors");
+    }
+
+    rc = pthread_create(&publisher->thread, NULL, v2m_publisher_run, publisher);
+    if (rc != 0) {
+        v2m_publisher_free(publisher);
+        return v2m_error_set(error, V2M_ERROR,
+                             "cannot start the publisher's thread: %s",
+                             strerror(rc));
+    }
+
+    *result = publisher;
+
+    return V2M_OK;
+}
+
+
+static v2m_publisher_message_t *
+v2m_publisher_message(const char *body, size_t length, const char *message_id,
+                      v2m_publisher_done_pt done, void *data)
+{
+    size_t                   id_size;
+    v2m_publisher_message_t *message;
+
+    id_size = strlen(message_id) + 1;
+
+    message = calloc(1, sizeof(v2m_publisher_message_t) + id_size + length);
+    if (message == NULL) {
+        return NULL;
+    }
+
+    memcpy(message->message_id, message_id, id_size);
+
+    message->body = message->message_id + id_size;
+    memcpy(message->body, body, length);
+
+    message->length = length;
+    message->done = done;
+    message->data = data;
+    message->tag = UINT64_MAX; /* not published yet: nothing confirms it */
+
+    return message;
+}
+
+
+int
+v2m_publisher_send(v2m_publisher_t *publisher, const char *body, size_t length,
+                   const char *message_id, v2m_publisher_done_pt done,
+                   void *data, v2m_error_t *error)
+{
+    int                      rc, first;
+    v2m_publisher_message_t *message;
+
+    message = v2m_publisher_message(body, length, message_id, done, data);
+    if (message == NULL) {
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
+
+    rc = V2M_OK;
+    first = 0;
+
+    pthread_mutex_lock(&publisher->mutex);
+
+    if (!publisher->connected || publisher->stopping) {
+        rc = v2m_error_set(error, V2M_UNAVAILABLE,
+                           "there is no connection to RabbitMQ");
+
+    } else if (publisher->blocked) {
+        rc =
+            v2m_error_set(error, V2M_UNAVAILABLE, "RabbitMQ blocks publishers");
+
+    } else if (publisher->count >= publisher->capacity) {
+        rc = v2m_error_set(error, V2M_FULL,
+                           "%zu messages wait for RabbitMQ already",
+                           publisher->count);
+
+    } else {
+        first = TAILQ_EMPTY(&publisher->waiting);
+        TAILQ_INSERT_TAIL(&publisher->waiting, message, link);
+        publisher->count++;
+    }
+
+    pthread_mutex_unlock(&publisher->mutex);
+
+    if (rc != V2M_OK) {
+        free(message);
+
+    } else if (first) {
+        v2m_publisher_wake(publisher);
+    }
+
+    return rc;
+}
+
+
+int
+v2m_publisher_ready(v2m_publisher_t *publisher)
+{
+    int ready;
+
+    pthread_mutex_lock(&publisher->mutex);
+    ready = publisher->connected && !publisher->blocked;
+    pthread_mutex_unlock(&publisher->mutex);
+
+    return ready;
+}
+
+
+void
+v2m_publisher_stop(v2m_publisher_t *publisher)
+{
+    if (publisher == NULL) {
+        return;
+    }
+
+    pthread_mutex_lock(&publisher->mutex);
+    publisher->stopping = 1;
+    pthread_mutex_unlock(&publisher->mutex);
+
+    v2m_publisher_wake(publisher);
+    pthread_join(publisher->thread, NULL);
+    v2m_publisher_free(publisher);
+}
