@@ -61,7 +61,7 @@ $(B)/v2m-converter: $(call objects,$(CONVERTER_SOURCES)) $(COMMON_OBJECTS) $(COR
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
 $(B)/v2m-transcode: $(call objects,$(CHILD_SOURCES) $(CHANNEL_SOURCES)) \
-                    $(call objects,core/v2m_error.c core/v2m_options.c)
+                    $(call objects,core/v2m_error.c core/v2m_options.c core/v2m_utf8.c)
 	$(CC) $(LDFLAGS) -o $@ $^ $(FFMPEG_LIBS) -lm -lseccomp
 
 $(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)

@@ -1,0 +1,499 @@
+#include "v2m_media.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <libavutil/avstring.h>
+#include <libavutil/dict.h>
+
+#include "v2m_allow.h"
+#include "v2m_boxes.h"
+
+/* How far into a file its format and its tracks are looked for, bytes. */
+#define V2M_MEDIA_FORMAT_PROBE (1024 * 1024)
+#define V2M_MEDIA_TRACKS_PROBE "5000000"
+
+/* Reads that may fail one after the other before that counts as the end. */
+#define V2M_MEDIA_ERRORS 16
+
+/* A file is truncated when less than this share of it is there, and at least
+ * so much is missing, us. */
+#define V2M_MEDIA_PERCENT 98
+#define V2M_MEDIA_MISSING 200000
+
+static const AVRational v2m_media_us = { 1, 1000000 };
+
+
+/* FFmpeg says only that reading failed: when it was the byte source, that
+ * knows why. */
+static int
+v2m_media_source_error(const v2m_media_t *media, v2m_error_t *error)
+{
+    if (media->input.error.code != V2M_OK && error != NULL) {
+        *error = media->input.error;
+    }
+
+    return media->input.error.code;
+}
+
+
+const char *
+v2m_media_time(char text[V2M_MEDIA_TIME], int64_t us)
+{
+    int64_t tenths;
+
+    tenths = us < 0 ? 0 : us / 100000;
+
+    if (tenths >= 36000) {
+        snprintf(text, V2M_MEDIA_TIME, "%d:%02d:%02d.%d",
+                 (int) (tenths / 36000), (int) (tenths / 600 % 60),
+                 (int) (tenths / 10 % 60), (int) (tenths % 10));
+
+    } else {
+        snprintf(text, V2M_MEDIA_TIME, "%d:%02d.%d", (int) (tenths / 600),
+                 (int) (tenths / 10 % 60), (int) (tenths % 10));
+    }
+
+    return text;
+}
+
+
+static int
+v2m_media_truncated(int64_t there, int64_t whole, const char *what,
+                    v2m_error_t *error)
+{
+    char is[V2M_MEDIA_TIME], should[V2M_MEDIA_TIME];
+
+    return v2m_error_set(
+        error, V2M_INVALID, "the file is truncated: %s ends after %s of %s",
+        what, v2m_media_time(is, there), v2m_media_time(should, whole));
+}
+
+
+static int
+v2m_media_probe(v2m_media_t *media, const AVInputFormat **format,
+                v2m_error_t *error)
+{
+    int rc;
+
+    *format = NULL;
+
+    rc = av_probe_input_buffer2(media->input.context, format, "", NULL, 0,
+                                V2M_MEDIA_FORMAT_PROBE);
+
+    if (v2m_media_source_error(media, error) != V2M_OK) {
+        return error->code;
+    }
+
+    if (rc < 0 || *format == NULL) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "this is not a media file that can be read (its "
+                             "format is unknown)");
+    }
+
+    if (!v2m_allow_demuxer(*format)) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "this is not a media file that can be read (it "
+                             "looks like %s)",
+                             (*format)->long_name != NULL ? (*format)->long_name
+                                                          : (*format)->name);
+    }
+
+    return V2M_OK;
+}
+
+
+/* Why a file of a known format cannot be opened. */
+static int
+v2m_media_unreadable(v2m_media_t *media, const AVInputFormat *format,
+                     v2m_error_t *error)
+{
+    if (v2m_media_source_error(media, error) != V2M_OK) {
+        return error->code;
+    }
+
+    if (av_match_list(format->name, "mov", ',')
+        && v2m_boxes_cut_off(&media->input.source))
+    {
+        return v2m_error_set(error, V2M_INVALID,
+                             "the file ends before its index (it is "
+                             "truncated)");
+    }
+
+    return v2m_error_set(error, V2M_INVALID,
+                         "this is not a media file that can be read (it looks "
+                         "like %s, but is damaged)",
+                         format->long_name != NULL ? format->long_name
+                                                   : format->name);
+}
+
+
+static int
+v2m_media_open_format(v2m_media_t *media, const AVInputFormat *format,
+                      v2m_error_t *error)
+{
+    int           rc;
+    AVDictionary *options;
+
+    media->format = avformat_alloc_context();
+    if (media->format == NULL) {
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
+
+    media->format->pb = media->input.context;
+    v2m_allow_nothing_else(media->format);
+
+    /* codec_whitelist keeps FFmpeg from opening video decoders to learn more
+     * about tracks that nobody wants */
+    options = NULL;
+    av_dict_set(&options, "format_whitelist", v2m_allow_demuxers, 0);
+    av_dict_set(&options, "codec_whitelist", v2m_allow_decoders, 0);
+    av_dict_set(&options, "protocol_whitelist", "", 0);
+    av_dict_set(&options, "probesize", V2M_MEDIA_TRACKS_PROBE, 0);
+    av_dict_set(&options, "fpsprobesize", "0", 0);
+
+    /* frees the context when it fails */
+    rc = avformat_open_input(&media->format, "", format, &options);
+    av_dict_free(&options);
+
+    if (rc < 0) {
+        return v2m_media_unreadable(media, format, error);
+    }
+
+    rc = avformat_find_stream_info(media->format, NULL);
+
+    if (v2m_media_source_error(media, error) != V2M_OK) {
+        return error->code;
+    }
+
+    return rc < 0 ? v2m_media_unreadable(media, format, error) : V2M_OK;
+}
+
+
+static const char *
+v2m_media_codec_name(enum AVCodecID id)
+{
+    const AVCodecDescriptor *descriptor;
+
+    descriptor = avcodec_descriptor_get(id);
+
+    if (descriptor == NULL || id == AV_CODEC_ID_NONE) {
+        return "of this file";
+    }
+
+    return descriptor->long_name != NULL ? descriptor->long_name
+                                         : descriptor->name;
+}
+
+
+static int
+v2m_media_no_track(const v2m_media_t *media, int track,
+                   const AVStream *undecodable, v2m_error_t *error)
+{
+    if (media->tracks == 0) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "the video has no audio track");
+    }
+
+    if (track > media->tracks) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "track %d does not exist, the file has %d audio "
+                             "track%s",
+                             track, media->tracks,
+                             media->tracks == 1 ? "" : "s");
+    }
+
+    return v2m_error_set(error, V2M_INVALID,
+                         "the audio format %s is not supported",
+                         v2m_media_codec_name(undecodable->codecpar->codec_id));
+}
+
+
+static int
+v2m_media_choose(v2m_media_t *media, int track, v2m_error_t *error)
+{
+    unsigned        i;
+    AVStream       *stream;
+    const AVCodec  *decoder;
+    const AVStream *undecodable;
+
+    undecodable = NULL;
+
+    for (i = 0; i < media->format->nb_streams; i++) {
+        stream = media->format->streams[i];
+
+        if (stream->codecpar->codec_type != AVMEDIA_TYPE_AUDIO) {
+            continue;
+        }
+
+        media->tracks++;
+
+        if (track > 0 && track != media->tracks) {
+            continue;
+        }
+
+        decoder = v2m_allow_decoder(stream->codecpar->codec_id);
+
+        if (decoder == NULL) {
+            undecodable = undecodable != NULL ? undecodable : stream;
+            continue;
+        }
+
+        if (media->stream == NULL
+            || (stream->disposition & AV_DISPOSITION_DEFAULT
+                && !(media->stream->disposition & AV_DISPOSITION_DEFAULT)))
+        {
+            media->stream = stream;
+            media->decoder = decoder;
+            media->track = media->tracks;
+        }
+    }
+
+    if (media->stream == NULL) {
+        return v2m_media_no_track(media, track, undecodable, error);
+    }
+
+    return V2M_OK;
+}
+
+
+/*
+ * Formats whose header tells how long the whole is, but not each track: there
+ * the other tracks are read as well, as only they tell whether a file whose
+ * audio ends early is truncated.  It costs nothing, since such a format is
+ * read from beginning to end anyway.
+ */
+static int
+v2m_media_tells_whole(const v2m_media_t *media)
+{
+    return av_match_list(media->format->iformat->name, "matroska,flv,asf", ',')
+           > 0;
+}
+
+
+static void
+v2m_media_read_times(v2m_media_t *media)
+{
+    unsigned         i;
+    AVStream        *stream;
+    AVFormatContext *format;
+
+    format = media->format;
+    media->origin = format->start_time;
+    media->declared = AV_NOPTS_VALUE;
+    media->whole = format->duration > 0 ? format->duration : AV_NOPTS_VALUE;
+    media->last = AV_NOPTS_VALUE;
+
+    if (format->duration_estimation_method == AVFMT_DURATION_FROM_STREAM) {
+        if (v2m_media_tells_whole(media)) {
+            media->last = INT64_MIN + 1;
+
+        } else if (media->stream->duration > 0) {
+            media->declared =
+                av_rescale_q(media->stream->duration, media->stream->time_base,
+                             v2m_media_us);
+        }
+    }
+
+    for (i = 0; i < format->nb_streams; i++) {
+        stream = format->streams[i];
+
+        if (stream != media->stream
+            && (media->last == AV_NOPTS_VALUE
+                || stream->codecpar->codec_type != AVMEDIA_TYPE_VIDEO))
+        {
+            stream->discard = AVDISCARD_ALL;
+        }
+    }
+}
+
+
+/* MP4's index tells where each piece of audio is: none may lie beyond the
+ * end of the file. */
+static int
+v2m_media_check_index(v2m_media_t *media, v2m_error_t *error)
+{
+    int                 i, count;
+    int64_t             time;
+    const AVIndexEntry *entry;
+
+    if (!av_match_list(media->format->iformat->name, "mov", ',')) {
+        return V2M_OK;
+    }
+
+    count = avformat_index_get_entries_count(media->stream);
+
+    for (i = 0; i < count; i++) {
+        entry = avformat_index_get_entry(media->stream, i);
+
+        if (entry->pos > media->input.length - entry->size) {
+            time = av_rescale_q(entry->timestamp, media->stream->time_base,
+                                v2m_media_us);
+
+            return v2m_media_truncated(time,
+                                       media->declared != AV_NOPTS_VALUE
+                                           ? media->declared
+                                           : media->whole,
+                                       "the audio", error);
+        }
+    }
+
+    return V2M_OK;
+}
+
+
+int
+v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
+               v2m_error_t *error)
+{
+    int                  rc;
+    const AVInputFormat *format;
+
+    memset(media, 0, sizeof(*media));
+
+    if (source->size(source->data) == 0) {
+        return v2m_error_set(error, V2M_INVALID, "the file is empty");
+    }
+
+    rc = v2m_avio_open_source(&media->input, source, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_media_probe(media, &format, error);
+    }
+
+    if (rc == V2M_OK) {
+        rc = v2m_media_open_format(media, format, error);
+    }
+
+    if (rc == V2M_OK) {
+        rc = v2m_media_choose(media, track, error);
+    }
+
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    v2m_media_read_times(media);
+
+    return v2m_media_check_index(media, error);
+}
+
+
+void
+v2m_media_close(v2m_media_t *media)
+{
+    avformat_close_input(&media->format);
+    v2m_avio_close(&media->input);
+}
+
+
+static void
+v2m_media_note_last(v2m_media_t *media, const AVPacket *packet)
+{
+    int64_t         time;
+    const AVStream *stream;
+
+    stream = media->format->streams[packet->stream_index];
+    time = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
+
+    if (media->last == AV_NOPTS_VALUE || time == AV_NOPTS_VALUE
+        || packet->duration < 0 || time > INT64_MAX - packet->duration)
+    {
+        return;
+    }
+
+    time =
+        av_rescale_q(time + packet->duration, stream->time_base, v2m_media_us);
+
+    if (time > media->last) {
+        media->last = time;
+    }
+}
+
+
+int
+v2m_media_read(v2m_media_t *media, AVPacket *packet, v2m_error_t *error)
+{
+    int rc;
+
+    for (;;) {
+        rc = av_read_frame(media->format, packet);
+
+        if (v2m_media_source_error(media, error) != V2M_OK) {
+            av_packet_unref(packet);
+            return error->code;
+        }
+
+        if (rc == AVERROR_EOF
+            || (rc < 0 && ++media->errors == V2M_MEDIA_ERRORS)) {
+            return V2M_NOT_FOUND;
+        }
+
+        if (rc < 0) {
+            continue;
+        }
+
+        media->errors = 0;
+        v2m_media_note_last(media, packet);
+
+        if (packet->stream_index == media->stream->index) {
+            return V2M_OK;
+        }
+
+        av_packet_unref(packet);
+    }
+}
+
+
+static int
+v2m_media_too_short(int64_t there, int64_t whole)
+{
+    return whole - there > V2M_MEDIA_MISSING
+           && there / V2M_MEDIA_PERCENT < whole / 100;
+}
+
+
+int
+v2m_media_check_end(const v2m_media_t *media, int64_t heard, v2m_error_t *error)
+{
+    int64_t there;
+
+    if (media->declared != AV_NOPTS_VALUE
+        && v2m_media_too_short(heard, media->declared))
+    {
+        return v2m_media_truncated(heard, media->declared, "the audio", error);
+    }
+
+    if (media->last != AV_NOPTS_VALUE && media->whole != AV_NOPTS_VALUE) {
+        there = media->last < media->origin ? 0 : media->last - media->origin;
+
+        if (v2m_media_too_short(there, media->whole)) {
+            return v2m_media_truncated(there, media->whole, "it", error);
+        }
+    }
+
+    if (media->errors > 0 && v2m_media_percent(media) < V2M_MEDIA_PERCENT) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "the file is damaged: it cannot be read beyond "
+                             "%d %% of its length",
+                             v2m_media_percent(media));
+    }
+
+    return V2M_OK;
+}
+
+
+int
+v2m_media_percent(const v2m_media_t *media)
+{
+    int64_t place;
+
+    place = media->input.context->pos;
+
+    if (media->input.length <= 0 || place < 0) {
+        return -1;
+    }
+
+    return place >= media->input.length
+               ? 100
+               : (int) (place / ((media->input.length + 99) / 100));
+}

@@ -1,0 +1,63 @@
+/*
+ * A media file and the one audio track of it that is wanted.
+ *
+ * Failures: V2M_INVALID with a reason for a person when the fault is the
+ * file's; the byte source's own code when that failed.
+ */
+
+#ifndef V2M_MEDIA_H
+#define V2M_MEDIA_H
+
+#include <stdint.h>
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+
+#include "v2m_avio.h"
+#include "v2m_bytes.h"
+#include "v2m_error.h"
+
+typedef struct {
+    AVFormatContext *format;
+    AVStream        *stream; /* the track chosen */
+    const AVCodec   *decoder;
+    v2m_avio_t       input;
+    int              track;    /* its number, from 1 */
+    int              tracks;   /* how many audio tracks there are */
+    int64_t          origin;   /* timestamp of the file's start, us */
+    int64_t          declared; /* the track's duration according to the file,
+                                  us, or AV_NOPTS_VALUE */
+    int64_t whole;             /* the file's, likewise */
+    int64_t last;              /* end of the last packet of whatever track, us;
+                                  AV_NOPTS_VALUE unless all are read */
+    int errors;                /* reads that failed, one after the other */
+} v2m_media_t;
+
+/*
+ * Opens the file and chooses a track: the given one (from 1), or for -1 the
+ * one marked as default, else the first that can be decoded.  To be closed
+ * with v2m_media_close() also after a failure.
+ */
+int v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source,
+                   int track, v2m_error_t *error);
+
+void v2m_media_close(v2m_media_t *media);
+
+/* The track's next packet, to be unreferenced.  V2M_NOT_FOUND: the end. */
+int v2m_media_read(v2m_media_t *media, AVPacket *packet, v2m_error_t *error);
+
+/*
+ * To be called at the end: V2M_INVALID when the file is truncated.  heard is
+ * the length of what was decoded, us.
+ */
+int v2m_media_check_end(const v2m_media_t *media, int64_t heard,
+                        v2m_error_t *error);
+
+/* How much is read, 0 to 100, going by the place in the file; -1: unknown. */
+int v2m_media_percent(const v2m_media_t *media);
+
+#define V2M_MEDIA_TIME 32
+
+/* A time in microseconds as a person writes it, "1:02:03.4".  Returns text. */
+const char *v2m_media_time(char text[V2M_MEDIA_TIME], int64_t us);
+
+#endif /* V2M_MEDIA_H */

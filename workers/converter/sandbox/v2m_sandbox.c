@@ -1,0 +1,256 @@
+#include "v2m_sandbox.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "v2m_channel.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define V2M_SANDBOX_SANITIZER 1
+#else
+#define V2M_SANDBOX_SANITIZER 0
+#endif
+
+#define V2M_SANDBOX_MEMORY ((rlim_t) 1024 * 1024 * 1024)
+
+/* Reads from and writes to these descriptors only; 2 is the log. */
+#define V2M_SANDBOX_LOG 2
+
+/* Anything else fails with EPERM, which libraries can cope with. */
+static const char *const v2m_sandbox_calls[] = {
+    "arch_prctl",
+    "brk",
+    "clock_getres",
+    "clock_gettime",
+    "clock_nanosleep",
+    "close",
+    "exit",
+    "exit_group",
+    "fstat",
+    "futex",
+    "futex_time64",
+    "futex_waitv",
+    "get_robust_list",
+    "getcpu",
+    "getpid",
+    "getrandom",
+    "gettid",
+    "gettimeofday",
+    "madvise",
+    "membarrier",
+    "mmap",
+    "mmap2",
+    "mprotect",
+    "mremap",
+    "munmap",
+    "nanosleep",
+    "poll",
+    "ppoll",
+    "recvfrom",
+    "restart_syscall",
+    "rseq",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sched_getaffinity",
+    "sched_yield",
+    "sendmsg",
+    "set_robust_list",
+    "set_tid_address",
+    "sigaltstack",
+    "sysinfo",
+    NULL,
+};
+
+/* These no library tries in passing: a process that does is not ours any
+ * more, and ends at once. */
+static const char *const v2m_sandbox_deadly[] = {
+    "bpf",
+    "connect",
+    "execve",
+    "execveat",
+    "fork",
+    "io_uring_setup",
+    "kill",
+    "mount",
+    "name_to_handle_at",
+    "perf_event_open",
+    "process_vm_readv",
+    "process_vm_writev",
+    "ptrace",
+    "setns",
+    "socket",
+    "socketpair",
+    "unshare",
+    "userfaultfd",
+    "vfork",
+    NULL,
+};
+
+
+static int
+v2m_sandbox_failed(const char *what, int number, v2m_error_t *error)
+{
+    return v2m_error_set(error, V2M_ERROR, "%s failed: %s", what,
+                         strerror(number));
+}
+
+
+static int
+v2m_sandbox_limit(int resource, rlim_t value, v2m_error_t *error)
+{
+    struct rlimit limit;
+
+    limit.rlim_cur = value;
+    limit.rlim_max = value;
+
+    if (setrlimit(resource, &limit) == -1) {
+        return v2m_sandbox_failed("setrlimit()", errno, error);
+    }
+
+    return V2M_OK;
+}
+
+
+static int
+v2m_sandbox_limits(v2m_error_t *error)
+{
+    int rc;
+
+    if ((rc = v2m_sandbox_limit(RLIMIT_CORE, 0, error)) != V2M_OK
+        || (rc = v2m_sandbox_limit(RLIMIT_FSIZE, 0, error)) != V2M_OK)
+    {
+        return rc;
+    }
+
+    if (V2M_SANDBOX_SANITIZER) {
+        return V2M_OK;
+    }
+
+    if ((rc = v2m_sandbox_limit(RLIMIT_NOFILE, V2M_CHANNEL_FD + 1, error))
+        != V2M_OK)
+    {
+        return rc;
+    }
+
+    return v2m_sandbox_limit(RLIMIT_AS, V2M_SANDBOX_MEMORY, error);
+}
+
+
+/* A call that this kernel or machine does not have needs no rule. */
+static int
+v2m_sandbox_rule(scmp_filter_ctx filter, uint32_t action, const char *name)
+{
+    int number, rc;
+
+    number = seccomp_syscall_resolve_name(name);
+    if (number == __NR_SCMP_ERROR) {
+        return 0;
+    }
+
+    rc = seccomp_rule_add(filter, action, number, 0);
+
+    return rc == -EDOM ? 0 : rc;
+}
+
+
+static int
+v2m_sandbox_fill(scmp_filter_ctx filter)
+{
+    int rc, i;
+
+    rc = 0;
+
+    for (i = 0; rc == 0 && v2m_sandbox_calls[i] != NULL; i++) {
+        rc = v2m_sandbox_rule(filter, SCMP_ACT_ALLOW, v2m_sandbox_calls[i]);
+    }
+
+    for (i = 0; rc == 0 && v2m_sandbox_deadly[i] != NULL; i++) {
+        rc = v2m_sandbox_rule(filter, SCMP_ACT_KILL_PROCESS,
+                              v2m_sandbox_deadly[i]);
+    }
+
+    if (rc == 0) {
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1,
+                              SCMP_A0(SCMP_CMP_EQ, V2M_SANDBOX_LOG));
+    }
+
+    /* a thread, but no process; clone3() hides its flags, and the C library
+     * goes back to clone() when there is no clone3() */
+    if (rc == 0) {
+        rc = seccomp_rule_add(
+            filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+            SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+    }
+
+    if (rc == 0) {
+        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3),
+                              0);
+    }
+
+    /* abort() */
+    if (rc == 0) {
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                              SCMP_A2(SCMP_CMP_EQ, SIGABRT));
+    }
+
+    /* names of threads */
+    if (rc == 0) {
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                              SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+    }
+
+    return rc;
+}
+
+
+static int
+v2m_sandbox_filter(v2m_error_t *error)
+{
+    int             rc;
+    scmp_filter_ctx filter;
+
+    filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    if (filter == NULL) {
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
+
+    rc = v2m_sandbox_fill(filter);
+
+    if (rc == 0) {
+        rc = seccomp_load(filter);
+    }
+
+    seccomp_release(filter);
+
+    return rc == 0 ? V2M_OK
+                   : v2m_sandbox_failed("the system call filter", -rc, error);
+}
+
+
+int
+v2m_sandbox_enter(v2m_error_t *error)
+{
+    int rc;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1
+        || prctl(PR_SET_PDEATHSIG, SIGKILL) == -1
+        || (!V2M_SANDBOX_SANITIZER && prctl(PR_SET_DUMPABLE, 0) == -1))
+    {
+        return v2m_sandbox_failed("prctl()", errno, error);
+    }
+
+    rc = v2m_sandbox_limits(error);
+
+    if (rc != V2M_OK || V2M_SANDBOX_SANITIZER) {
+        return rc;
+    }
+
+    return v2m_sandbox_filter(error);
+}
