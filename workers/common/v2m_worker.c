@@ -133,26 +133,29 @@ v2m_worker_lost(v2m_worker_t *worker, const v2m_error_t *error)
 static int
 v2m_worker_consume(v2m_worker_t *worker, v2m_error_t *error)
 {
-    int                         rc;
-    const v2m_worker_options_t *options;
+    int rc;
 
-    options = worker->options;
+    rc = v2m_amqp_consume(worker->amqp, worker->options->queue,
+                          worker->options->jobs, error);
 
-    rc = v2m_amqp_declare(worker->amqp, options->queue, options->delivery_limit,
-                          error);
-    if (rc != V2M_OK) {
-        return rc;
+    if (rc == V2M_OK) {
+        worker->consuming = 1;
+        v2m_deliveries_new_consumer(&worker->deliveries);
     }
 
-    rc = v2m_amqp_consume(worker->amqp, options->queue, options->jobs, error);
-    if (rc != V2M_OK) {
-        return rc;
-    }
+    return rc;
+}
 
-    worker->consuming = 1;
-    v2m_deliveries_new_consumer(&worker->deliveries);
 
-    return V2M_OK;
+static int
+v2m_worker_declare_and_consume(v2m_worker_t *worker, v2m_error_t *error)
+{
+    int rc;
+
+    rc = v2m_amqp_declare(worker->amqp, worker->options->queue,
+                          worker->options->delivery_limit, error);
+
+    return rc == V2M_OK ? v2m_worker_consume(worker, error) : rc;
 }
 
 
@@ -189,7 +192,7 @@ v2m_worker_open(v2m_worker_t *worker, v2m_error_t *error)
         }
     }
 
-    return v2m_worker_consume(worker, error);
+    return v2m_worker_declare_and_consume(worker, error);
 }
 
 
@@ -276,7 +279,7 @@ v2m_worker_turn(v2m_worker_t *worker, int64_t timeout_ms, v2m_error_t *error)
     if (!worker->consuming) {
         return v2m_clock_ms() < worker->consume_ms
                    ? V2M_OK
-                   : v2m_worker_consume(worker, error);
+                   : v2m_worker_declare_and_consume(worker, error);
     }
 
     if (v2m_deliveries_crowded(&worker->deliveries)) {

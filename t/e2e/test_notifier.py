@@ -1,0 +1,520 @@
+"""The notifier over a real broker, store and mail server."""
+
+import datetime
+import json
+import signal
+import socket
+import threading
+
+import bson
+import gridfs
+import pika
+import pytest
+
+from conftest import wait_for
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def make_job(stack, address, **fields):
+    """A job record as the converter leaves it."""
+    job_id = bson.ObjectId()
+    record = {
+        "_id": job_id, "version": 1, "username": address,
+        "name": "holiday.mp4", "state": "ready", "notified": "none",
+        "published": True, "created": now(), "updated": now(),
+        "mp3_fid": bson.ObjectId(), "mp3_size": 1000, "duration_ms": 5000,
+    }
+    record.update(fields)
+    record = {name: value for name, value in record.items()
+              if value is not None}
+    stack.jobs.insert_one(record)
+    return str(job_id)
+
+
+def message(job_id, address, mp3_fid=None, **fields):
+    return json.dumps({"video_fid": job_id, "mp3_fid": mp3_fid,
+                       "username": address, **fields})
+
+
+def texts(mail):
+    return {part.get_content_type(): part.get_content()
+            for part in mail.iter_parts()}
+
+
+@pytest.fixture
+def notifier(spawn, queue):
+    def start(**settings):
+        program = spawn("v2m-notifier", MP3_QUEUE=queue, **settings)
+        program.wait_log("connected, consuming")
+        return program
+    return start
+
+
+class MailServer(threading.Thread):
+    """An SMTP server that does as a test wants: greets, then gives the
+    answers of a function that gets each command's first word."""
+
+    def __init__(self, answer):
+        super().__init__(daemon=True)
+        self.answer = answer
+        self.mails = []
+        self.data_seen = threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"smtp://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,),
+                             daemon=True).start()
+
+    def serve(self, connection):
+        try:
+            with connection, connection.makefile("rwb") as stream:
+                self.talk(stream)
+        except OSError:
+            pass
+
+    def talk(self, stream):
+        def say(line):
+            stream.write(line.encode() + b"\r\n")
+            stream.flush()
+
+        say("220 test")
+        while line := stream.readline():
+            verb = line.split(b" ")[0].strip().decode().upper()
+            reply = self.answer(verb) or "250 ok"
+            if verb == "DATA" and reply.startswith("250"):
+                say("354 go on")
+                mail = b""
+                while (line := stream.readline()) not in (b".\r\n", b""):
+                    mail += line
+                self.mails.append(mail)
+                self.data_seen.set()
+                reply = self.answer(".") or "250 taken"
+            if reply == "hang":
+                stream.readline()
+                return
+            say(reply)
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.fixture
+def mail_server():
+    servers = []
+
+    def start(answer):
+        servers.append(MailServer(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def test_ready(stack, notifier, queue, address):
+    notifier(V2M_PUBLIC_URL="https://v2m.example.org/",
+             V2M_MAIL_FROM="Video <video@example.net>")
+    job_id = make_job(stack, address, name="Ferien äöü <1>.mp4")
+    stack.publish(queue, message(job_id, address, name="x"))
+
+    mail = stack.wait_mail(address)
+    assert mail["Subject"] == "Your MP3 is ready: Ferien äöü <1>.mp4"
+    assert mail["To"] == address
+    assert mail["From"].addresses[0].addr_spec == "video@example.net"
+    assert mail["From"].addresses[0].display_name == "Video"
+    assert mail["Message-ID"] == f"<{job_id}.mp3@example.net>"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert abs(mail["Date"].datetime - now()) < datetime.timedelta(seconds=60)
+
+    link = f"https://v2m.example.org/download?fid={job_id}"
+    parts = texts(mail)
+    assert list(parts) == ["text/plain", "text/html"]
+    assert link in parts["text/plain"]
+    assert f"id is {job_id}" in parts["text/plain"]
+    assert "Ferien äöü <1>.mp4" in parts["text/plain"]
+    assert f'href="{link}"' in parts["text/html"]
+    assert "Ferien äöü &lt;1&gt;.mp4" in parts["text/html"]
+    assert not mail.defects and not any(p.defects for p in mail.walk())
+
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent")
+    wait_for(lambda: stack.depth(queue) == 0)
+
+
+def test_failed(stack, notifier, queue, address):
+    notifier()
+    job_id = make_job(stack, address, state="failed", mp3_fid=None,
+                      reason="the file has no audio track")
+    stack.publish(queue, message(job_id, address, error="x", name="x"))
+
+    mail = stack.wait_mail(address)
+    assert mail["Subject"] == "Your video could not be converted: holiday.mp4"
+    for text in texts(mail).values():
+        assert "the file has no audio track" in text
+        assert "upload it again" in text.replace("\n", " ")
+        assert job_id in text
+        assert "/download" not in text
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent")
+
+
+def test_once(stack, notifier, queue, address):
+    """The same message, many times, to two notifiers: one mail."""
+    notifier()
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent")
+
+    notifier()
+    for _ in range(10):
+        stack.publish(queue, message(job_id, address))
+    wait_for(lambda: stack.depth(queue) == 0)
+
+    marker = make_job(stack, f"marker-{address}")
+    stack.publish(queue, message(marker, f"marker-{address}"))
+    stack.wait_mail(f"marker-{address}")
+    assert len([m for m in stack.mails(address)
+                if m["To"] == address]) == 1
+    assert not stack.depth(f"{queue}.dead")
+
+
+def put_mp3(stack, content=b"mp3" * 1000):
+    return gridfs.GridFS(stack.mongo["mp3s"]).put(content)
+
+
+def test_foreign_converter_without_record(stack, notifier, queue, address):
+    """What the tutorial's converter sends for a video that its own gateway
+    took leads to a mail, and to a record that our gateway can serve."""
+    notifier()
+    mp3 = put_mp3(stack)
+    video = str(bson.ObjectId())
+    stack.publish(queue, message(video, address, str(mp3)))
+
+    mail = stack.wait_mail(address)
+    assert mail["Subject"] == "Your MP3 is ready"
+    assert f"/download?fid={video}" in texts(mail)["text/plain"]
+
+    wait_for(lambda: stack.job(video)["notified"] == "sent")
+    job = stack.job(video)
+    assert job["state"] == "ready"
+    assert job["mp3_fid"] == mp3
+    assert job["mp3_size"] == 3000
+    assert job["username"] == address
+
+
+@pytest.mark.parametrize("state", ["queued", "converting"])
+def test_foreign_converter_with_record(stack, notifier, queue, address, state):
+    """It does not commit its MP3 to the record of our gateway's upload."""
+    notifier()
+    mp3 = put_mp3(stack)
+    job_id = make_job(stack, address, state=state, mp3_fid=None, mp3_size=None)
+    stack.publish(queue, message(job_id, address, str(mp3)))
+
+    assert "holiday.mp4" in stack.wait_mail(address)["Subject"]
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent")
+    assert stack.job(job_id)["state"] == "ready"
+    assert stack.job(job_id)["mp3_fid"] == mp3
+
+
+def test_foreign_message_on_a_classic_queue(stack, notifier, queue, address):
+    """A queue that was there before is used as it is."""
+    with stack.amqp() as connection:
+        connection.channel().queue_declare(queue)
+    notifier()
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+    stack.wait_mail(address)
+    wait_for(lambda: stack.depth(queue) == 0)
+
+
+@pytest.mark.parametrize("body", [
+    "no json", "", "[]", "{}", '{"video_fid": 7, "username": "a@b"}',
+    '{"video_fid": "65f000000000000000000abc"}',
+    '{"video_fid": "../../etc", "mp3_fid": null, "username": "a@b"}',
+])
+def test_unusable_message(stack, notifier, queue, address, body):
+    program = notifier()
+    stack.publish(queue, body)
+    wait_for(lambda: stack.depth(f"{queue}.dead") == 1)
+    assert stack.get(f"{queue}.dead") == body.encode()
+
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+    stack.wait_mail(address)
+    assert program.process.poll() is None
+
+
+def test_unknown_mp3(stack, notifier, queue, address):
+    notifier()
+    video = str(bson.ObjectId())
+    stack.publish(queue, message(video, address, str(bson.ObjectId())))
+    wait_for(lambda: stack.depth(f"{queue}.dead") == 1)
+    assert stack.job(video) is None
+    assert not stack.mails(address)
+
+
+def test_deleted_job(stack, notifier, queue, address):
+    """A job that was deleted before its mail is not made anew."""
+    program = notifier()
+    video = str(bson.ObjectId())
+    stack.publish(queue, message(video, address, str(put_mp3(stack)),
+                                 name="a.mp4"))
+    program.wait_log("the job was deleted")
+    wait_for(lambda: stack.depth(queue) == 0)
+    assert stack.job(video) is None
+    assert not stack.depth(f"{queue}.dead")
+
+
+@pytest.mark.parametrize("username", [
+    "nobody", "a@b\r\nBcc: victim@example.org", "a@b>\r\nDATA", "<a@b>",
+])
+def test_unusable_address(stack, notifier, queue, username):
+    program = notifier()
+    before = len(stack.mails())
+    job_id = make_job(stack, username)
+    stack.publish(queue, message(job_id, username))
+    wait_for(lambda: stack.job(job_id)["notified"] == "failed")
+    program.wait_log(f"{job_id}: no mail")
+    wait_for(lambda: stack.depth(queue) == 0)
+    assert len(stack.mails()) == before
+    assert not stack.depth(f"{queue}.dead")
+
+
+def test_temporary_refusal(stack, notifier, queue, address, mail_server):
+    refusals = iter(["451 later", "451 later"])
+    server = mail_server(
+        lambda verb: next(refusals, None) if verb == "RCPT" else None)
+    program = notifier(V2M_SMTP_URL=server.url)
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent")
+    assert len(server.mails) == 1
+    assert program.log.count("mail not sent yet: the mail server answered "
+                             '"451 later"') == 2
+
+
+def test_last_attempt(stack, notifier, queue, address, mail_server):
+    server = mail_server(lambda verb: "451 no" if verb == "RCPT" else None)
+    program = notifier(V2M_SMTP_URL=server.url, V2M_ATTEMPTS=2)
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+
+    wait_for(lambda: stack.job(job_id)["notified"] == "failed")
+    wait_for(lambda: stack.depth(f"{queue}.dead") == 1)
+    assert program.log.count('the mail server answered "451 no"') == 2
+
+
+def test_last_attempt_on_a_classic_queue(stack, notifier, queue, address,
+                                         mail_server):
+    """Where the broker does not count, the notifier does."""
+    with stack.amqp() as connection:
+        connection.channel().queue_declare(queue)
+    server = mail_server(lambda verb: "451 no" if verb == "RCPT" else None)
+    program = notifier(V2M_SMTP_URL=server.url, V2M_ATTEMPTS=3)
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+
+    wait_for(lambda: stack.job(job_id)["notified"] == "failed")
+    wait_for(lambda: stack.depth(queue) == 0)
+    assert 2 <= program.log.count('the mail server answered "451 no"') <= 3
+
+
+@pytest.mark.parametrize("command", ["RCPT", "."])
+def test_refusal_for_good(stack, notifier, queue, address, mail_server,
+                          command):
+    server = mail_server(lambda verb: "550 5.1.1 unknown \x1b[31m"
+                         if verb == command else None)
+    program = notifier(V2M_SMTP_URL=server.url)
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+
+    wait_for(lambda: stack.job(job_id)["notified"] == "failed")
+    wait_for(lambda: stack.depth(f"{queue}.dead") == 1)
+    assert program.log.count("550 5.1.1 unknown \\x1b[31m") == 1
+
+
+def test_hang_after_data(stack, notifier, queue, address, mail_server):
+    """The retry carries the same Message-ID, so that a reader's mail program
+    shows one mail."""
+    hangs = iter(["hang"])
+    server = mail_server(
+        lambda verb: next(hangs, None) if verb == "." else None)
+    notifier(V2M_SMTP_URL=server.url, V2M_SMTP_TIMEOUT=2)
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent")
+    ids = [line for mail in server.mails for line in mail.split(b"\r\n")
+           if line.startswith(b"Message-ID:")]
+    assert ids == [f"Message-ID: <{job_id}.mp3@localhost>".encode()] * 2
+
+
+def test_connection_is_reused(stack, notifier, queue, address, mail_server):
+    commands = []
+    server = mail_server(commands.append)
+    notifier(V2M_SMTP_URL=server.url, V2M_JOBS=1)
+    jobs = [make_job(stack, address) for _ in range(5)]
+    for job_id in jobs:
+        stack.publish(queue, message(job_id, address))
+
+    wait_for(lambda: len(server.mails) == 5)
+    assert commands.count("EHLO") == 1
+
+
+def test_login_needs_tls(stack, notifier, queue, address, mail_server):
+    """The password never goes over a connection in clear."""
+    commands = []
+    server = mail_server(commands.append)
+    program = notifier(V2M_SMTP_URL=server.url, V2M_SMTP_USER="u",
+                       V2M_SMTP_PASSWORD="secret-word", V2M_ATTEMPTS=1)
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+
+    wait_for(lambda: stack.job(job_id)["notified"] == "failed")
+    assert "AUTH" not in commands and "MAIL" not in commands
+    assert "secret-word" not in program.log
+
+
+@pytest.mark.parametrize("settings, text", [
+    ({"V2M_SMTP_URL": "http://localhost"}, "smtp://host:port"),
+    ({"V2M_SMTP_USER": "u"}, "both or neither"),
+    ({"V2M_SMTP_USER": "u", "V2M_SMTP_PASSWORD": "p",
+      "V2M_SMTP_TLS": "never"}, "V2M_SMTP_TLS must be required"),
+    ({"V2M_SMTP_TLS": "perhaps"}, "never, opportunistic or required"),
+    ({"V2M_MAIL_FROM": "nobody"}, "the sender of mails must be"),
+    ({"V2M_PUBLIC_URL": "ftp://x"}, "V2M_PUBLIC_URL must be"),
+    ({"V2M_JOBS": "0"}, "V2M_JOBS is \"0\""),
+    ({"V2M_AMQP_URL": ""}, "V2M_AMQP_URL is not set"),
+    ({"V2M_AMQP_URL": "nonsense"}, "amqp"),
+    ({"V2M_MONGO_URI": "nonsense"}, "mongodb"),
+])
+def test_unusable_setting(spawn, settings, text):
+    program = spawn("v2m-notifier", **settings)
+    assert program.wait(10) == 1
+    assert text.lower() in program.log.lower()
+
+
+def test_help(spawn):
+    program = spawn("v2m-notifier", "--help")
+    assert program.wait(10) == 0
+    for name in ("V2M_MONGO_URI", "V2M_AMQP_URL", "V2M_SMTP_URL", "MP3_QUEUE",
+                 "V2M_SMTP_TLS", "V2M_MAIL_FROM", "V2M_PUBLIC_URL",
+                 "V2M_JOBS", "V2M_ATTEMPTS", "V2M_DRAIN", "V2M_LOG_LEVEL"):
+        assert name in program.log
+
+
+def test_started_before_the_broker(stack, spawn, queue, address):
+    stack.stop("rabbitmq")
+    try:
+        program = spawn("v2m-notifier", MP3_QUEUE=queue)
+        program.wait_log("no connection to the broker, trying again")
+    finally:
+        stack.start("rabbitmq")
+
+    program.wait_log("the broker is back")
+    assert program.log.count("no connection to the broker") == 1
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+    stack.wait_mail(address)
+
+
+def test_broker_restarts(stack, notifier, queue, address):
+    program = notifier()
+    stack.stop("rabbitmq")
+    program.wait_log("no connection to the broker, trying again")
+    stack.start("rabbitmq")
+    program.wait_log("the broker is back")
+
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+    stack.wait_mail(address)
+
+
+def test_queue_deleted(stack, notifier, queue, address):
+    program = notifier()
+    with stack.amqp() as connection:
+        connection.channel().queue_delete(queue)
+    program.wait_log("the broker ended consuming")
+    wait_for(lambda: stack.depth(queue) == 0)
+
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+    stack.wait_mail(address)
+
+
+def test_mail_server_restarts(stack, notifier, queue, address):
+    program = notifier(V2M_ATTEMPTS=20)
+    stack.stop("smtp")
+    try:
+        job_id = make_job(stack, address)
+        stack.publish(queue, message(job_id, address))
+        program.wait_log("mail not sent yet")
+    finally:
+        stack.start("smtp")
+    stack.wait_mail(address, timeout=60)
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent")
+    assert not stack.depth(f"{queue}.dead")
+
+
+def test_store_restarts(stack, notifier, queue, address):
+    program = notifier(V2M_ATTEMPTS=20)
+    job_id = make_job(stack, address)
+    stack.stop("mongo")
+    try:
+        stack.publish(queue, message(job_id, address))
+        program.wait_log("cannot notify yet")
+    finally:
+        stack.start("mongo")
+    stack.wait_mail(address, timeout=60)
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent")
+
+
+def test_stop_gives_back(stack, notifier, queue, address, mail_server):
+    """SIGTERM while the mail server hangs: the message goes back."""
+    server = mail_server(lambda verb: "hang" if verb == "MAIL" else None)
+    program = notifier(V2M_SMTP_URL=server.url, V2M_DRAIN=0)
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+    wait_for(lambda: stack.depth(queue) == 0)
+
+    assert program.stop(20) == 0
+    wait_for(lambda: stack.depth(queue) == 1)
+    assert stack.job(job_id)["notified"] == "none"
+
+
+def test_second_signal(stack, notifier, queue, address, mail_server):
+    server = mail_server(lambda verb: "hang" if verb == "MAIL" else None)
+    program = notifier(V2M_SMTP_URL=server.url, V2M_DRAIN=600)
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+    wait_for(lambda: stack.depth(queue) == 0)
+
+    program.signal(signal.SIGTERM)
+    program.wait_log("told to stop, 1 under way")
+    program.signal(signal.SIGTERM)
+    assert program.wait(5) == 128 + signal.SIGTERM
+    wait_for(lambda: stack.depth(queue) == 1)
+
+
+def test_other_readers_ignore_our_queue_type(stack, notifier, queue):
+    """The queue we make is durable, has a limit, and its dead letters."""
+    notifier(V2M_ATTEMPTS=7)
+    with stack.amqp() as connection:
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker) as refused:
+            connection.channel().queue_declare(queue, durable=True)
+        assert "x-queue-type" in str(refused.value)
+    with stack.amqp() as connection:
+        connection.channel().queue_declare(queue, durable=True, arguments={
+            "x-queue-type": "quorum", "x-delivery-limit": 7,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": f"{queue}.dead",
+        })
