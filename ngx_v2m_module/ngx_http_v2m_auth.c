@@ -19,9 +19,9 @@ typedef struct {
     char                  *token;
 } ngx_http_v2m_login_t;
 
-static int ngx_http_v2m_login_run(void *data, v2m_error_t *error);
+static int  ngx_http_v2m_login_run(void *data, v2m_error_t *error);
 static void ngx_http_v2m_login_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone);
+                                    const v2m_error_t *error, ngx_uint_t gone);
 
 
 static void
@@ -71,7 +71,9 @@ ngx_http_v2m_access_handler(ngx_http_request_t *r)
                                     "a Bearer token from POST /login");
     }
 
-    for (p += 7; p < last && *p == ' '; p++) { /* void */ }
+    for (p += 7; p < last && *p == ' '; p++) {
+        /* void */
+    }
 
     cleanup = ngx_pool_cleanup_add(r->pool, 0);
     if (cleanup == NULL) {
@@ -121,8 +123,8 @@ ngx_http_v2m_validate_handler(ngx_http_request_t *r)
 
 /* Takes user and password from the Authorization header into the task. */
 static ngx_int_t
-ngx_http_v2m_login_credentials(ngx_http_request_t *r,
-    ngx_http_v2m_login_t *login)
+ngx_http_v2m_login_credentials(ngx_http_request_t   *r,
+                               ngx_http_v2m_login_t *login)
 {
     ngx_int_t  rc;
     ngx_str_t *user, *password;
@@ -138,8 +140,8 @@ ngx_http_v2m_login_credentials(ngx_http_request_t *r,
 
     rc = NGX_DECLINED;
 
-    if (user->len > 0 && password->len > 0
-        && user->len <= V2M_EMAIL_MAX && password->len <= V2M_PASSWORD_MAX
+    if (user->len > 0 && password->len > 0 && user->len <= V2M_EMAIL_MAX
+        && password->len <= V2M_PASSWORD_MAX
         && ngx_strlchr(user->data, user->data + user->len, '\0') == NULL
         && ngx_strlchr(password->data, password->data + password->len, '\0')
                == NULL)
@@ -193,7 +195,6 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
     }
 
     switch (ngx_http_v2m_login_credentials(r, login)) {
-
     case NGX_OK:
         break;
 
@@ -282,7 +283,7 @@ ngx_http_v2m_login_answer(ngx_http_request_t *r, ngx_http_v2m_login_t *login)
 
 static void
 ngx_http_v2m_login_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone)
+                        const v2m_error_t *error, ngx_uint_t gone)
 {
     ngx_int_t             status;
     ngx_uint_t            level;

@@ -14,12 +14,12 @@ ngx_http_v2m_is_attr_char(u_char ch)
 
 ngx_int_t
 ngx_http_v2m_disposition(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
+                         ngx_str_t *value)
 {
-    u_char       ch, *p;
-    size_t       i, length;
-    const char  *dot;
-    ngx_uint_t   plain;
+    u_char      ch, *p;
+    size_t      i, length;
+    const char *dot;
+    ngx_uint_t  plain;
 
     static const char hex[] = "0123456789ABCDEF";
 

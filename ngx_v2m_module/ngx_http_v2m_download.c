@@ -35,8 +35,8 @@ typedef struct {
     const v2m_gridfs_file_t *file;
     int32_t                  first;
     int32_t                  count;
-    unsigned char           *buffer;   /* malloc'ed */
-    size_t                   length;   /* bytes of these chunks */
+    unsigned char           *buffer; /* malloc'ed */
+    size_t                   length; /* bytes of these chunks */
 } ngx_http_v2m_read_data_t;
 
 struct ngx_http_v2m_download_s {
@@ -68,21 +68,21 @@ typedef struct {
     v2m_gridfs_file_t file;
 } ngx_http_v2m_lookup_t;
 
-static int ngx_http_v2m_lookup_run(void *data, v2m_error_t *error);
+static int  ngx_http_v2m_lookup_run(void *data, v2m_error_t *error);
 static void ngx_http_v2m_lookup_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone);
-static ngx_int_t ngx_http_v2m_download_headers(ngx_http_request_t *r,
-    ngx_http_v2m_lookup_t *lookup);
-static ngx_int_t ngx_http_v2m_download_start(ngx_http_request_t *r,
-    ngx_http_v2m_lookup_t *lookup);
+                                     const v2m_error_t *error, ngx_uint_t gone);
+static ngx_int_t ngx_http_v2m_download_headers(ngx_http_request_t    *r,
+                                               ngx_http_v2m_lookup_t *lookup);
+static ngx_int_t ngx_http_v2m_download_start(ngx_http_request_t    *r,
+                                             ngx_http_v2m_lookup_t *lookup);
 static void ngx_http_v2m_download_process(ngx_http_v2m_download_t *download);
 static ngx_int_t ngx_http_v2m_download_post(ngx_http_v2m_download_t *download);
-static ngx_int_t ngx_http_v2m_download_output(
-    ngx_http_v2m_download_t *download);
+static ngx_int_t
+            ngx_http_v2m_download_output(ngx_http_v2m_download_t *download);
 static void ngx_http_v2m_download_write(ngx_http_request_t *r);
-static int ngx_http_v2m_read_run(void *data, v2m_error_t *error);
+static int  ngx_http_v2m_read_run(void *data, v2m_error_t *error);
 static void ngx_http_v2m_read_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone);
+                                   const v2m_error_t *error, ngx_uint_t gone);
 static void ngx_http_v2m_download_free(void *data);
 
 
@@ -183,7 +183,7 @@ ngx_http_v2m_download_not_ready(ngx_http_request_t *r, const v2m_job_t *job)
 
 static void
 ngx_http_v2m_lookup_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone)
+                         const v2m_error_t *error, ngx_uint_t gone)
 {
     ngx_int_t              status;
     ngx_http_v2m_ctx_t    *ctx;
@@ -229,11 +229,11 @@ ngx_http_v2m_lookup_done(ngx_http_request_t *r, void *data, int rc,
 
 
 static ngx_int_t
-ngx_http_v2m_download_headers(ngx_http_request_t *r,
-    ngx_http_v2m_lookup_t *lookup)
+ngx_http_v2m_download_headers(ngx_http_request_t    *r,
+                              ngx_http_v2m_lookup_t *lookup)
 {
-    u_char    *p;
-    ngx_str_t  value;
+    u_char   *p;
+    ngx_str_t value;
 
     if (ngx_http_v2m_disposition(r, lookup->job.name, &value) != NGX_OK
         || ngx_http_v2m_add_header(r, "Content-Disposition", &value) == NULL)
@@ -276,8 +276,8 @@ ngx_http_v2m_download_headers(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_v2m_download_skip(ngx_http_v2m_download_t *download, off_t skip)
 {
-    ngx_buf_t   *b;
-    ngx_chain_t  out;
+    ngx_buf_t  *b;
+    ngx_chain_t out;
 
     b = ngx_calloc_buf(download->request->pool);
     if (b == NULL) {
@@ -295,8 +295,8 @@ ngx_http_v2m_download_skip(ngx_http_v2m_download_t *download, off_t skip)
 
 
 static ngx_int_t
-ngx_http_v2m_download_start(ngx_http_request_t *r,
-    ngx_http_v2m_lookup_t *lookup)
+ngx_http_v2m_download_start(ngx_http_request_t    *r,
+                            ngx_http_v2m_lookup_t *lookup)
 {
     off_t                     first, last;
     ngx_uint_t                i;
@@ -321,7 +321,7 @@ ngx_http_v2m_download_start(ngx_http_request_t *r,
     download->file.filename = NULL;
 
     download->reads = ngx_pcalloc(r->pool, download->lcf->download_reads
-                                           * sizeof(ngx_http_v2m_read_t));
+                                               * sizeof(ngx_http_v2m_read_t));
     if (download->reads == NULL) {
         return NGX_ERROR;
     }
@@ -362,7 +362,7 @@ ngx_http_v2m_download_start(ngx_http_request_t *r,
 
     if (download->next > 0
         && ngx_http_v2m_download_skip(download, (off_t) download->next
-                                          * download->file.chunk_size)
+                                                    * download->file.chunk_size)
                == NGX_ERROR)
     {
         return NGX_ERROR;
@@ -388,8 +388,7 @@ ngx_http_v2m_download_post(ngx_http_v2m_download_t *download)
     ngx_http_v2m_main_conf_t *mcf;
     ngx_http_v2m_read_data_t *data;
 
-    mcf = ngx_http_get_module_main_conf(download->request,
-                                        ngx_http_v2m_module);
+    mcf = ngx_http_get_module_main_conf(download->request, ngx_http_v2m_module);
 
     while (download->next < download->end) {
         read = &download->reads[download->tail];
@@ -404,8 +403,8 @@ ngx_http_v2m_download_post(ngx_http_v2m_download_t *download)
                               download->end - download->next);
 
         for (n = 0, data->length = 0; n < data->count; n++) {
-            data->length += v2m_gridfs_chunk_length(&download->file,
-                                                    data->first + n);
+            data->length +=
+                v2m_gridfs_chunk_length(&download->file, data->first + n);
         }
 
         if (data->buffer == NULL) {
@@ -416,7 +415,6 @@ ngx_http_v2m_download_post(ngx_http_v2m_download_t *download)
         }
 
         switch (ngx_http_v2m_task_post(read->task, mcf->storage_pool)) {
-
         case NGX_OK:
             break;
 
@@ -457,7 +455,7 @@ ngx_http_v2m_read_run(void *data, v2m_error_t *error)
 
 static void
 ngx_http_v2m_read_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone)
+                       const v2m_error_t *error, ngx_uint_t gone)
 {
     ngx_http_v2m_download_t  *download;
     ngx_http_v2m_read_data_t *read = data;
@@ -573,7 +571,7 @@ ngx_http_v2m_download_output(ngx_http_v2m_download_t *download)
 
     r = download->request;
 
-    for ( ;; ) {
+    for (;;) {
         read = &download->reads[download->head];
         out = NULL;
 
@@ -602,7 +600,7 @@ ngx_http_v2m_download_output(ngx_http_v2m_download_t *download)
 
         } else if (download->busy == NULL) {
             return ngx_http_v2m_download_post(download) == NGX_OK ? NGX_AGAIN
-                                                                 : NGX_ERROR;
+                                                                  : NGX_ERROR;
         }
 
         rc = ngx_http_output_filter(r, out);
@@ -611,8 +609,8 @@ ngx_http_v2m_download_output(ngx_http_v2m_download_t *download)
             return NGX_ERROR;
         }
 
-        ngx_chain_update_chains(r->pool, &download->free, &download->busy,
-                                &out, (ngx_buf_tag_t) &ngx_http_v2m_module);
+        ngx_chain_update_chains(r->pool, &download->free, &download->busy, &out,
+                                (ngx_buf_tag_t) &ngx_http_v2m_module);
 
         if (download->last_sent) {
             return NGX_DONE;
@@ -620,7 +618,7 @@ ngx_http_v2m_download_output(ngx_http_v2m_download_t *download)
 
         if (download->busy != NULL) {
             return ngx_http_v2m_download_post(download) == NGX_OK ? NGX_AGAIN
-                                                                 : NGX_ERROR;
+                                                                  : NGX_ERROR;
         }
 
         download->reads[download->head].state = NGX_HTTP_V2M_READ_FREE;

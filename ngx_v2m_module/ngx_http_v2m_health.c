@@ -16,9 +16,9 @@ typedef struct {
     v2m_error_t  users_error;
 } ngx_http_v2m_ready_t;
 
-static int ngx_http_v2m_ready_run(void *data, v2m_error_t *error);
+static int  ngx_http_v2m_ready_run(void *data, v2m_error_t *error);
 static void ngx_http_v2m_ready_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone);
+                                    const v2m_error_t *error, ngx_uint_t gone);
 
 
 static ngx_int_t
@@ -96,7 +96,7 @@ ngx_http_v2m_ready_run(void *data, v2m_error_t *error)
  */
 static void
 ngx_http_v2m_ready_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone)
+                        const v2m_error_t *error, ngx_uint_t gone)
 {
     u_char                    text[256];
     ngx_uint_t                broker;
@@ -114,8 +114,8 @@ ngx_http_v2m_ready_done(ngx_http_request_t *r, void *data, int rc,
 
     if (ready->mongo_rc != V2M_OK) {
         status = "unavailable";
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "v2m: not ready: %s", ready->mongo_error.text);
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "v2m: not ready: %s",
+                      ready->mongo_error.text);
 
     } else {
         status = broker && ready->users_rc == V2M_OK ? "ready" : "degraded";
@@ -139,6 +139,7 @@ ngx_http_v2m_ready_done(ngx_http_request_t *r, void *data, int rc,
     ngx_http_finalize_request(
         r, ngx_http_v2m_send(r,
                              ready->mongo_rc == V2M_OK
-                                 ? NGX_HTTP_OK : NGX_HTTP_SERVICE_UNAVAILABLE,
+                                 ? NGX_HTTP_OK
+                                 : NGX_HTTP_SERVICE_UNAVAILABLE,
                              "application/json", (char *) text));
 }

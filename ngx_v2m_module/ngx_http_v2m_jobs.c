@@ -10,7 +10,7 @@
 #include "v2m_gridfs.h"
 #include "v2m_jobs.h"
 
-#define NGX_HTTP_V2M_JOBS_DEFAULT 20  /* jobs on a page of the list */
+#define NGX_HTTP_V2M_JOBS_DEFAULT 20 /* jobs on a page of the list */
 #define NGX_HTTP_V2M_JOBS_MAX     100
 
 typedef struct {
@@ -25,16 +25,19 @@ typedef struct {
 
 static ngx_int_t ngx_http_v2m_jobs_list_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_v2m_jobs_one_handler(ngx_http_request_t *r,
-    ngx_str_t *text);
-static int ngx_http_v2m_jobs_list_run(void *data, v2m_error_t *error);
-static void ngx_http_v2m_jobs_list_done(ngx_http_request_t *r, void *data,
-    int rc, const v2m_error_t *error, ngx_uint_t gone);
-static int ngx_http_v2m_jobs_find_run(void *data, v2m_error_t *error);
-static void ngx_http_v2m_jobs_find_done(ngx_http_request_t *r, void *data,
-    int rc, const v2m_error_t *error, ngx_uint_t gone);
-static int ngx_http_v2m_jobs_delete_run(void *data, v2m_error_t *error);
+                                               ngx_str_t          *text);
+static int       ngx_http_v2m_jobs_list_run(void *data, v2m_error_t *error);
+static void      ngx_http_v2m_jobs_list_done(ngx_http_request_t *r, void *data,
+                                             int rc, const v2m_error_t *error,
+                                             ngx_uint_t gone);
+static int       ngx_http_v2m_jobs_find_run(void *data, v2m_error_t *error);
+static void      ngx_http_v2m_jobs_find_done(ngx_http_request_t *r, void *data,
+                                             int rc, const v2m_error_t *error,
+                                             ngx_uint_t gone);
+static int       ngx_http_v2m_jobs_delete_run(void *data, v2m_error_t *error);
 static void ngx_http_v2m_jobs_delete_done(ngx_http_request_t *r, void *data,
-    int rc, const v2m_error_t *error, ngx_uint_t gone);
+                                          int rc, const v2m_error_t *error,
+                                          ngx_uint_t gone);
 
 
 ngx_int_t
@@ -69,7 +72,7 @@ ngx_http_v2m_jobs_handler(ngx_http_request_t *r)
 
 static ngx_http_v2m_task_t *
 ngx_http_v2m_jobs_task(ngx_http_request_t *r, ngx_http_v2m_run_pt run,
-    ngx_http_v2m_done_pt done)
+                       ngx_http_v2m_done_pt done)
 {
     ngx_http_v2m_ctx_t       *ctx;
     ngx_http_v2m_task_t      *task;
@@ -180,7 +183,7 @@ ngx_http_v2m_jobs_one_handler(ngx_http_request_t *r, ngx_str_t *text)
 
 static ngx_int_t
 ngx_http_v2m_jobs_failure(ngx_http_request_t *r, int rc,
-    const v2m_error_t *error)
+                          const v2m_error_t *error)
 {
     if (rc == V2M_NOT_FOUND) {
         return ngx_http_v2m_problem(r, NGX_HTTP_NOT_FOUND,
@@ -204,7 +207,7 @@ ngx_http_v2m_jobs_list_run(void *data, v2m_error_t *error)
 
 static void
 ngx_http_v2m_jobs_list_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone)
+                            const v2m_error_t *error, ngx_uint_t gone)
 {
     size_t               count;
     ngx_int_t            status;
@@ -246,7 +249,7 @@ ngx_http_v2m_jobs_find_run(void *data, v2m_error_t *error)
 
 static void
 ngx_http_v2m_jobs_find_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone)
+                            const v2m_error_t *error, ngx_uint_t gone)
 {
     ngx_int_t            status;
     ngx_http_v2m_jobs_t *jobs = data;
@@ -260,8 +263,8 @@ ngx_http_v2m_jobs_find_done(ngx_http_request_t *r, void *data, int rc,
         status = ngx_http_v2m_jobs_failure(r, rc, error);
 
     } else {
-        status = ngx_http_v2m_send_json(r, NGX_HTTP_OK,
-                                        v2m_job_json(&jobs->job));
+        status =
+            ngx_http_v2m_send_json(r, NGX_HTTP_OK, v2m_job_json(&jobs->job));
     }
 
     v2m_job_free(&jobs->job);
@@ -305,7 +308,7 @@ ngx_http_v2m_jobs_delete_run(void *data, v2m_error_t *error)
 
 static void
 ngx_http_v2m_jobs_delete_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone)
+                              const v2m_error_t *error, ngx_uint_t gone)
 {
     ngx_int_t            status;
     ngx_http_v2m_jobs_t *jobs = data;

@@ -12,21 +12,21 @@
 #define NGX_HTTP_V2M_CHUNK_MIN 16384
 #define NGX_HTTP_V2M_CHUNK_MAX (8 * 1024 * 1024)
 
-static char *ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_v2m_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_v2m_check_chunk_size(ngx_conf_t *cf, void *post,
-    void *data);
+static char     *ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+                                       void *conf);
+static char     *ngx_http_v2m_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
+                                          void *conf);
+static char     *ngx_http_v2m_check_chunk_size(ngx_conf_t *cf, void *post,
+                                               void *data);
 static ngx_int_t ngx_http_v2m_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_v2m_postconfiguration(ngx_conf_t *cf);
-static void *ngx_http_v2m_create_main_conf(ngx_conf_t *cf);
-static char *ngx_http_v2m_init_main_conf(ngx_conf_t *cf, void *conf);
-static void *ngx_http_v2m_create_loc_conf(ngx_conf_t *cf);
-static char *ngx_http_v2m_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child);
+static void     *ngx_http_v2m_create_main_conf(ngx_conf_t *cf);
+static char     *ngx_http_v2m_init_main_conf(ngx_conf_t *cf, void *conf);
+static void     *ngx_http_v2m_create_loc_conf(ngx_conf_t *cf);
+static char     *ngx_http_v2m_merge_loc_conf(ngx_conf_t *cf, void *parent,
+                                             void *child);
 static ngx_int_t ngx_http_v2m_init_process(ngx_cycle_t *cycle);
-static void ngx_http_v2m_exit_process(ngx_cycle_t *cycle);
+static void      ngx_http_v2m_exit_process(ngx_cycle_t *cycle);
 
 /* What an endpoint directive stands for. */
 typedef struct {
@@ -60,13 +60,16 @@ static ngx_conf_post_t ngx_http_v2m_chunk_size_post = {
     ngx_http_v2m_check_chunk_size
 };
 
+/* clang-format off */
 static ngx_conf_num_bounds_t ngx_http_v2m_few = {
     ngx_conf_check_num_bounds, 1, 64
 };
 static ngx_conf_num_bounds_t ngx_http_v2m_attempts_bounds = {
     ngx_conf_check_num_bounds, 1, 1000
 };
+/* clang-format on */
 
+/* clang-format off */
 static ngx_command_t ngx_http_v2m_commands[] = {
 
     { ngx_string("v2m_login"),
@@ -246,6 +249,7 @@ static ngx_command_t ngx_http_v2m_commands[] = {
 
     ngx_null_command
 };
+/* clang-format on */
 
 static ngx_http_module_t ngx_http_v2m_module_ctx = {
     ngx_http_v2m_preconfiguration,
@@ -261,6 +265,7 @@ static ngx_http_module_t ngx_http_v2m_module_ctx = {
     ngx_http_v2m_merge_loc_conf
 };
 
+/* clang-format off */
 ngx_module_t ngx_http_v2m_module = {
     NGX_MODULE_V1,
     &ngx_http_v2m_module_ctx,
@@ -275,6 +280,7 @@ ngx_module_t ngx_http_v2m_module = {
     NULL,
     NGX_MODULE_V1_PADDING
 };
+/* clang-format on */
 
 
 ngx_http_v2m_ctx_t *
@@ -505,8 +511,7 @@ ngx_http_v2m_init_backends(ngx_cycle_t *cycle, ngx_http_v2m_main_conf_t *mcf)
     users.database = mcf->mysql_database;
     users.timeout_ms = mcf->backend_timeout;
 
-    if (v2m_mongo_create(&mcf->mongo, mcf->mongo_uri, &mongo, &error)
-            != V2M_OK
+    if (v2m_mongo_create(&mcf->mongo, mcf->mongo_uri, &mongo, &error) != V2M_OK
         || v2m_users_create(&mcf->users, &users, &error) != V2M_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "v2m: %s", error.text);

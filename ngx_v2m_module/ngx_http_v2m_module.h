@@ -55,17 +55,17 @@ typedef struct {
 typedef struct {
     ngx_flag_t auth;
     ngx_flag_t problem_details;
-    size_t     chunk_size;       /* of the files written, bytes */
-    ngx_uint_t upload_batch;     /* chunks in one insert, at most */
-    ngx_uint_t upload_inserts;   /* inserts in flight for one upload */
-    ngx_uint_t download_batch;   /* chunks in one read */
-    ngx_uint_t download_reads;   /* reads in flight or waiting to be sent */
+    size_t     chunk_size;     /* of the files written, bytes */
+    ngx_uint_t upload_batch;   /* chunks in one insert, at most */
+    ngx_uint_t upload_inserts; /* inserts in flight for one upload */
+    ngx_uint_t download_batch; /* chunks in one read */
+    ngx_uint_t download_reads; /* reads in flight or waiting to be sent */
     ngx_uint_t endpoint_needs_auth;
 } ngx_http_v2m_loc_conf_t;
 
 typedef struct {
-    ngx_http_v2m_request_t *pending; /* see ngx_http_v2m_task.c */
-    void                   *upload;  /* see ngx_http_v2m_upload.h */
+    ngx_http_v2m_request_t *pending;  /* see ngx_http_v2m_task.c */
+    void                   *upload;   /* see ngx_http_v2m_upload.h */
     void                   *download; /* see ngx_http_v2m_download.c */
 
     v2m_claims_t claims; /* username NULL: not authenticated */
@@ -107,7 +107,6 @@ ngx_int_t ngx_http_v2m_add_variables(ngx_conf_t *cf);
 
 /* Reads what the directives left open from the environment and checks it;
  * for postconfiguration. */
-ngx_int_t ngx_http_v2m_settings(ngx_conf_t *cf,
-                                ngx_http_v2m_main_conf_t *mcf);
+ngx_int_t ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf);
 
 #endif /* NGX_HTTP_V2M_MODULE_H */

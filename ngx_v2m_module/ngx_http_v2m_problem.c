@@ -14,7 +14,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_v2m_problem_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_v2m_problem_body_filter(ngx_http_request_t *r,
-    ngx_chain_t *in);
+                                                  ngx_chain_t        *in);
 
 static ngx_http_output_header_filter_pt ngx_http_v2m_next_header_filter;
 static ngx_http_output_body_filter_pt   ngx_http_v2m_next_body_filter;
@@ -54,7 +54,7 @@ static const ngx_http_v2m_problem_t ngx_http_v2m_problem_other = {
 
 ngx_int_t
 ngx_http_v2m_problem(ngx_http_request_t *r, ngx_int_t status,
-    const char *detail)
+                     const char *detail)
 {
     size_t              length;
     ngx_http_v2m_ctx_t *ctx;
@@ -96,12 +96,11 @@ ngx_http_v2m_method_not_allowed(ngx_http_request_t *r, const char *allow)
 
 ngx_int_t
 ngx_http_v2m_failure(ngx_http_request_t *r, const char *operation, int rc,
-    const v2m_error_t *error)
+                     const v2m_error_t *error)
 {
     ngx_log_t *log = r->connection->log;
 
     switch (rc) {
-
     case V2M_INVALID:
         ngx_log_error(NGX_LOG_INFO, log, 0, "v2m: could not %s: %s", operation,
                       error->text);
@@ -129,8 +128,8 @@ ngx_http_v2m_failure(ngx_http_request_t *r, const char *operation, int rc,
                                     "the stored file is damaged");
 
     default:
-        ngx_log_error(NGX_LOG_ALERT, log, 0, "v2m: could not %s: %s",
-                      operation, error->text);
+        ngx_log_error(NGX_LOG_ALERT, log, 0, "v2m: could not %s: %s", operation,
+                      error->text);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 }
@@ -176,7 +175,7 @@ ngx_http_v2m_problem_body(ngx_http_request_t *r, ngx_str_t *body)
     escape = ngx_escape_json(NULL, detail.data, detail.len);
 
     body->data = ngx_pnalloc(r->pool, 128 + ngx_strlen(problem->title)
-                                      + detail.len + escape);
+                                          + detail.len + escape);
     if (body->data == NULL) {
         return NGX_ERROR;
     }
@@ -209,12 +208,11 @@ ngx_http_v2m_problem_headers(ngx_http_request_t *r, ngx_http_v2m_ctx_t *ctx)
         value.len = ngx_strlen(ctx->allow);
 
         return ngx_http_v2m_add_header(r, "Allow", &value) == NULL ? NGX_ERROR
-                                                                  : NGX_OK;
+                                                                   : NGX_OK;
     }
 
     if (status == NGX_HTTP_UNAUTHORIZED
-        && r->headers_out.www_authenticate == NULL)
-    {
+        && r->headers_out.www_authenticate == NULL) {
         challenge = ctx->basic ? "Basic realm=\"v2m\", charset=\"UTF-8\""
                     : ctx->denied
                         ? "Bearer realm=\"v2m\", error=\"invalid_token\""
@@ -232,8 +230,8 @@ ngx_http_v2m_problem_headers(ngx_http_request_t *r, ngx_http_v2m_ctx_t *ctx)
     if (status == NGX_HTTP_SERVICE_UNAVAILABLE
         || status == NGX_HTTP_TOO_MANY_REQUESTS)
     {
-        seconds = ctx->retry_after ? ctx->retry_after
-                                   : NGX_HTTP_V2M_RETRY_AFTER;
+        seconds =
+            ctx->retry_after ? ctx->retry_after : NGX_HTTP_V2M_RETRY_AFTER;
 
         p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
         if (p == NULL) {
@@ -244,7 +242,8 @@ ngx_http_v2m_problem_headers(ngx_http_request_t *r, ngx_http_v2m_ctx_t *ctx)
         value.len = ngx_sprintf(p, "%ui", seconds) - p;
 
         return ngx_http_v2m_add_header(r, "Retry-After", &value) == NULL
-                   ? NGX_ERROR : NGX_OK;
+                   ? NGX_ERROR
+                   : NGX_OK;
     }
 
     return NGX_OK;

@@ -18,7 +18,7 @@ ngx_int_t ngx_http_v2m_problem(ngx_http_request_t *r, ngx_int_t status,
 
 /* 405 with an Allow header; allow: static text such as "GET, HEAD". */
 ngx_int_t ngx_http_v2m_method_not_allowed(ngx_http_request_t *r,
-                                          const char *allow);
+                                          const char         *allow);
 
 /*
  * The one place that turns the result of a core or auth function into an

@@ -36,7 +36,7 @@ struct ngx_http_v2m_publisher_s {
 };
 
 static void ngx_http_v2m_publish_done(void *data, int rc,
-    const v2m_error_t *error);
+                                      const v2m_error_t *error);
 static void ngx_http_v2m_publish_state(void *data, const v2m_error_t *error);
 static void ngx_http_v2m_publish_wake(ngx_http_v2m_publisher_t *publisher);
 static void ngx_http_v2m_publish_event(ngx_event_t *event);
@@ -44,8 +44,8 @@ static void ngx_http_v2m_publish_ignore(ngx_event_t *event);
 
 
 static ngx_connection_t *
-ngx_http_v2m_publish_listen(ngx_cycle_t *cycle,
-    ngx_http_v2m_publisher_t *publisher)
+ngx_http_v2m_publish_listen(ngx_cycle_t              *cycle,
+                            ngx_http_v2m_publisher_t *publisher)
 {
     int               fd;
     ngx_connection_t *c;
@@ -71,8 +71,8 @@ ngx_http_v2m_publish_listen(ngx_cycle_t *cycle,
     c->write->handler = ngx_http_v2m_publish_ignore;
 
     if (ngx_add_event(c->read, NGX_READ_EVENT,
-                      (ngx_event_flags & NGX_USE_CLEAR_EVENT)
-                          ? NGX_CLEAR_EVENT : NGX_LEVEL_EVENT)
+                      (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? NGX_CLEAR_EVENT
+                                                              : NGX_LEVEL_EVENT)
         != NGX_OK)
     {
         ngx_close_connection(c);
@@ -169,8 +169,8 @@ ngx_http_v2m_publisher_ready(ngx_http_v2m_publisher_t *publisher)
 
 ngx_int_t
 ngx_http_v2m_publish(ngx_http_request_t *r, const char *body,
-    const char *message_id, ngx_http_v2m_done_pt done, void *data,
-    v2m_error_t *error)
+                     const char *message_id, ngx_http_v2m_done_pt done,
+                     void *data, v2m_error_t *error)
 {
     ngx_http_v2m_publish_t   *publish;
     ngx_http_v2m_main_conf_t *mcf;
@@ -185,8 +185,7 @@ ngx_http_v2m_publish(ngx_http_request_t *r, const char *body,
 
     publish->publisher = mcf->publisher;
 
-    if (ngx_http_v2m_pending_begin(&publish->pending, r, done, data)
-        != NGX_OK)
+    if (ngx_http_v2m_pending_begin(&publish->pending, r, done, data) != NGX_OK)
     {
         v2m_error_set(error, V2M_ERROR, "too much is pending for a request");
         free(publish);

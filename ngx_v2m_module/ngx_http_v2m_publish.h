@@ -10,7 +10,7 @@
 #include "ngx_http_v2m_task.h"
 
 /* Starts the worker process's publisher. */
-ngx_int_t ngx_http_v2m_publisher_init(ngx_cycle_t *cycle,
+ngx_int_t ngx_http_v2m_publisher_init(ngx_cycle_t              *cycle,
                                       ngx_http_v2m_main_conf_t *mcf);
 
 /* Stops it; NULL is allowed. */
@@ -26,7 +26,7 @@ ngx_uint_t ngx_http_v2m_publisher_ready(ngx_http_v2m_publisher_t *publisher);
  * then done is not called.
  */
 ngx_int_t ngx_http_v2m_publish(ngx_http_request_t *r, const char *body,
-                               const char *message_id,
+                               const char          *message_id,
                                ngx_http_v2m_done_pt done, void *data,
                                v2m_error_t *error);
 

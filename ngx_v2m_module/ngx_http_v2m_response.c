@@ -5,7 +5,7 @@
 
 ngx_table_elt_t *
 ngx_http_v2m_add_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
+                        ngx_str_t *value)
 {
     ngx_table_elt_t *header;
 
@@ -40,7 +40,7 @@ ngx_http_v2m_content_type(ngx_http_request_t *r, const char *type)
 
 ngx_int_t
 ngx_http_v2m_send(ngx_http_request_t *r, ngx_uint_t status, const char *type,
-    const char *body)
+                  const char *body)
 {
     size_t      length;
     ngx_buf_t  *b;

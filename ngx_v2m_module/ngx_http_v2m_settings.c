@@ -11,11 +11,12 @@
 #include "v2m_config.h"
 
 static ngx_int_t ngx_http_v2m_setting(ngx_conf_t *cf, ngx_str_t *file,
-    const char *environment, const char *directive, const char *fallback,
-    char **value);
-static ngx_int_t ngx_http_v2m_setting_key(ngx_conf_t *cf,
-    ngx_http_v2m_main_conf_t *mcf);
-static void ngx_http_v2m_settings_free(void *data);
+                                      const char *environment,
+                                      const char *directive,
+                                      const char *fallback, char **value);
+static ngx_int_t ngx_http_v2m_setting_key(ngx_conf_t               *cf,
+                                          ngx_http_v2m_main_conf_t *mcf);
+static void      ngx_http_v2m_settings_free(void *data);
 
 
 ngx_int_t
@@ -40,9 +41,9 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
         || ngx_http_v2m_setting(cf, &mcf->amqp_url_file, "V2M_AMQP_URL",
                                 "v2m_amqp_url_file", NULL, &mcf->amqp_url)
                != NGX_OK
-        || ngx_http_v2m_setting(cf, &mcf->mysql_password_file,
-                                "MYSQL_PASSWORD", "v2m_mysql_password_file",
-                                NULL, &mcf->mysql_password)
+        || ngx_http_v2m_setting(cf, &mcf->mysql_password_file, "MYSQL_PASSWORD",
+                                "v2m_mysql_password_file", NULL,
+                                &mcf->mysql_password)
                != NGX_OK
         || ngx_http_v2m_setting(cf, &none, "MYSQL_HOST", NULL, "127.0.0.1",
                                 &mcf->mysql_host)
@@ -79,7 +80,7 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
 /* Reads one setting; *value is malloc'ed. */
 static ngx_int_t
 ngx_http_v2m_setting(ngx_conf_t *cf, ngx_str_t *file, const char *environment,
-    const char *directive, const char *fallback, char **value)
+                     const char *directive, const char *fallback, char **value)
 {
     int         rc;
     ngx_str_t   path;

@@ -37,19 +37,19 @@ typedef struct {
     v2m_error_t         error;
 } ngx_http_v2m_detached_t;
 
-static ngx_int_t ngx_http_v2m_task_track(ngx_http_request_t *r,
-    ngx_http_v2m_request_t **state);
-static void ngx_http_v2m_task_gone(void *data);
-static void ngx_http_v2m_task_run(void *data, ngx_log_t *log);
-static void ngx_http_v2m_task_event(ngx_event_t *event);
-static void ngx_http_v2m_pending_event(ngx_event_t *event);
-static void ngx_http_v2m_detached_run(void *data, ngx_log_t *log);
-static void ngx_http_v2m_detached_event(ngx_event_t *event);
+static ngx_int_t ngx_http_v2m_task_track(ngx_http_request_t      *r,
+                                         ngx_http_v2m_request_t **state);
+static void      ngx_http_v2m_task_gone(void *data);
+static void      ngx_http_v2m_task_run(void *data, ngx_log_t *log);
+static void      ngx_http_v2m_task_event(ngx_event_t *event);
+static void      ngx_http_v2m_pending_event(ngx_event_t *event);
+static void      ngx_http_v2m_detached_run(void *data, ngx_log_t *log);
+static void      ngx_http_v2m_detached_event(ngx_event_t *event);
 
 
 ngx_http_v2m_task_t *
 ngx_http_v2m_task_create(ngx_http_request_t *r, size_t data_size,
-    ngx_http_v2m_run_pt run, ngx_http_v2m_done_pt done)
+                         ngx_http_v2m_run_pt run, ngx_http_v2m_done_pt done)
 {
     ngx_http_v2m_task_t        *task;
     ngx_http_v2m_task_thread_t *thread;
@@ -59,9 +59,8 @@ ngx_http_v2m_task_create(ngx_http_request_t *r, size_t data_size,
         return NULL;
     }
 
-    task->task = ngx_thread_task_alloc(r->pool,
-                                       sizeof(ngx_http_v2m_task_thread_t)
-                                       + data_size);
+    task->task = ngx_thread_task_alloc(
+        r->pool, sizeof(ngx_http_v2m_task_thread_t) + data_size);
     if (task->task == NULL) {
         return NULL;
     }
@@ -99,8 +98,7 @@ ngx_http_v2m_task_post(ngx_http_v2m_task_t *task, ngx_thread_pool_t *pool)
     r = task->pending.request;
     thread = task->task->ctx;
 
-    if (ngx_http_v2m_pending_begin(&task->pending, r, task->done,
-                                   thread->data)
+    if (ngx_http_v2m_pending_begin(&task->pending, r, task->done, thread->data)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -123,7 +121,6 @@ ngx_http_v2m_task_offload(ngx_http_v2m_task_t *task, ngx_thread_pool_t *pool)
     ngx_http_request_t *r = task->pending.request;
 
     switch (ngx_http_v2m_task_post(task, pool)) {
-
     case NGX_OK:
         r->main->count++;
         return NGX_DONE;
@@ -160,7 +157,8 @@ ngx_http_v2m_task_event(ngx_event_t *event)
 
 ngx_int_t
 ngx_http_v2m_pending_begin(ngx_http_v2m_pending_t *pending,
-    ngx_http_request_t *r, ngx_http_v2m_done_pt done, void *data)
+                           ngx_http_request_t *r, ngx_http_v2m_done_pt done,
+                           void *data)
 {
     /* nginx keeps the number in 8 bits; the limits of the directives keep a
      * request far below */
@@ -193,7 +191,7 @@ ngx_http_v2m_pending_begin(ngx_http_v2m_pending_t *pending,
 
 void
 ngx_http_v2m_pending_end(ngx_http_v2m_pending_t *pending, int rc,
-    const v2m_error_t *error)
+                         const v2m_error_t *error)
 {
     ngx_uint_t          gone;
     ngx_connection_t   *c;
@@ -287,7 +285,7 @@ ngx_http_v2m_task_gone(void *data)
 
 ngx_int_t
 ngx_http_v2m_task_detach(ngx_thread_pool_t *pool, const char *name,
-    ngx_http_v2m_run_pt run, void *data)
+                         ngx_http_v2m_run_pt run, void *data)
 {
     ngx_http_v2m_detached_t *detached;
 
@@ -351,9 +349,8 @@ ngx_http_v2m_detached_event(ngx_event_t *event)
     }
 
     if (detached->rc != V2M_OK) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "v2m: could not %s: %s", detached->name,
-                      detached->error.text);
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "v2m: could not %s: %s",
+                      detached->name, detached->error.text);
     }
 
     free(detached->data);

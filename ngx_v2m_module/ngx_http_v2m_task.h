@@ -25,16 +25,15 @@ typedef int (*ngx_http_v2m_run_pt)(void *data, v2m_error_t *error);
 /* On the loop.  gone: the request is being torn down, so it must not be
  * answered or finalized; only what it holds may be cleaned up. */
 typedef void (*ngx_http_v2m_done_pt)(ngx_http_request_t *r, void *data, int rc,
-                                     const v2m_error_t *error,
-                                     ngx_uint_t gone);
+                                     const v2m_error_t *error, ngx_uint_t gone);
 
 /*
  * Makes a task in the request's pool, with data_size bytes of zeroed data.
  * It may be posted again after it completed.  NULL: out of memory.
  */
-ngx_http_v2m_task_t *ngx_http_v2m_task_create(ngx_http_request_t *r,
-                                              size_t data_size,
-                                              ngx_http_v2m_run_pt run,
+ngx_http_v2m_task_t *ngx_http_v2m_task_create(ngx_http_request_t  *r,
+                                              size_t               data_size,
+                                              ngx_http_v2m_run_pt  run,
                                               ngx_http_v2m_done_pt done);
 
 /* The task's data. */
@@ -42,14 +41,14 @@ void *ngx_http_v2m_task_data(ngx_http_v2m_task_t *task);
 
 /* NGX_OK; NGX_BUSY: the pool's queue is full; NGX_ERROR. */
 ngx_int_t ngx_http_v2m_task_post(ngx_http_v2m_task_t *task,
-                                 ngx_thread_pool_t *pool);
+                                 ngx_thread_pool_t   *pool);
 
 /*
  * For a content handler that answers after one task: posts it, keeps the
  * request, and returns NGX_DONE, or the status of the failure.
  */
 ngx_int_t ngx_http_v2m_task_offload(ngx_http_v2m_task_t *task,
-                                    ngx_thread_pool_t *pool);
+                                    ngx_thread_pool_t   *pool);
 
 /*
  * Posts work that belongs to no request.  data is malloc'ed and freed
@@ -73,10 +72,10 @@ struct ngx_http_v2m_pending_s {
 };
 
 ngx_int_t ngx_http_v2m_pending_begin(ngx_http_v2m_pending_t *pending,
-                                     ngx_http_request_t *r,
+                                     ngx_http_request_t     *r,
                                      ngx_http_v2m_done_pt done, void *data);
-void ngx_http_v2m_pending_end(ngx_http_v2m_pending_t *pending, int rc,
-                              const v2m_error_t *error);
-void ngx_http_v2m_pending_cancel(ngx_http_v2m_pending_t *pending);
+void      ngx_http_v2m_pending_end(ngx_http_v2m_pending_t *pending, int rc,
+                                   const v2m_error_t *error);
+void      ngx_http_v2m_pending_cancel(ngx_http_v2m_pending_t *pending);
 
 #endif /* NGX_HTTP_V2M_TASK_H */

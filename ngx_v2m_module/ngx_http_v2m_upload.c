@@ -19,19 +19,20 @@ typedef struct {
     v2m_id_t     id;
 } ngx_http_v2m_published_t;
 
-static ngx_int_t ngx_http_v2m_upload_type(ngx_http_request_t *r,
-    ngx_http_v2m_upload_t *upload);
-static ngx_int_t ngx_http_v2m_upload_arguments(ngx_http_request_t *r,
-    ngx_http_v2m_upload_t *upload);
-static void ngx_http_v2m_upload_body(ngx_http_request_t *r);
-static void ngx_http_v2m_upload_read(ngx_http_request_t *r);
+static ngx_int_t ngx_http_v2m_upload_type(ngx_http_request_t    *r,
+                                          ngx_http_v2m_upload_t *upload);
+static ngx_int_t ngx_http_v2m_upload_arguments(ngx_http_request_t    *r,
+                                               ngx_http_v2m_upload_t *upload);
+static void      ngx_http_v2m_upload_body(ngx_http_request_t *r);
+static void      ngx_http_v2m_upload_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_v2m_upload_consume(ngx_http_v2m_upload_t *upload);
 static ngx_int_t ngx_http_v2m_upload_part(ngx_http_v2m_upload_t *upload,
-    ngx_buf_t *b);
-static void ngx_http_v2m_upload_end(ngx_http_v2m_upload_t *upload);
-static void ngx_http_v2m_upload_fail(ngx_http_v2m_upload_t *upload);
+                                          ngx_buf_t             *b);
+static void      ngx_http_v2m_upload_end(ngx_http_v2m_upload_t *upload);
+static void      ngx_http_v2m_upload_fail(ngx_http_v2m_upload_t *upload);
 static void ngx_http_v2m_upload_published(ngx_http_request_t *r, void *data,
-    int rc, const v2m_error_t *error, ngx_uint_t gone);
+                                          int rc, const v2m_error_t *error,
+                                          ngx_uint_t gone);
 
 
 ngx_int_t
@@ -164,7 +165,7 @@ ngx_http_v2m_upload_type(ngx_http_request_t *r, ngx_http_v2m_upload_t *upload)
 
 static ngx_int_t
 ngx_http_v2m_upload_name(ngx_http_v2m_upload_t *upload, const u_char *path,
-    size_t length)
+                         size_t length)
 {
     char name[V2M_FILENAME_MAX + 1];
 
@@ -183,13 +184,14 @@ ngx_http_v2m_upload_name(ngx_http_v2m_upload_t *upload, const u_char *path,
 
 /* One "name=value" of the query. */
 static ngx_int_t
-ngx_http_v2m_upload_argument(ngx_http_request_t *r,
-    ngx_http_v2m_upload_t *upload, u_char *name, size_t name_length,
-    u_char *value, size_t value_length)
+ngx_http_v2m_upload_argument(ngx_http_request_t    *r,
+                             ngx_http_v2m_upload_t *upload, u_char *name,
+                             size_t name_length, u_char *value,
+                             size_t value_length)
 {
-    int          rc;
-    u_char      *dst, *src;
-    v2m_error_t  error;
+    int         rc;
+    u_char     *dst, *src;
+    v2m_error_t error;
 
     dst = ngx_pnalloc(r->pool, value_length + 1);
     if (dst == NULL) {
@@ -204,23 +206,24 @@ ngx_http_v2m_upload_argument(ngx_http_request_t *r,
 
     if (name_length == 4 && ngx_strncmp(name, "name", 4) == 0) {
         return ngx_http_v2m_upload_name(upload, value, value_length) == NGX_OK
-                   ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+                   ? NGX_OK
+                   : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     rc = v2m_options_set(&upload->job.options, (char *) name, name_length,
                          (char *) value, value_length, &error);
 
     return rc == V2M_OK ? NGX_OK
-                        : ngx_http_v2m_problem(
-                              r, NGX_HTTP_V2M_UNPROCESSABLE, error.text);
+                        : ngx_http_v2m_problem(r, NGX_HTTP_V2M_UNPROCESSABLE,
+                                               error.text);
 }
 
 
 /* The conversion options, and the name of a file sent as the body itself:
  * ?name=, or the rest of the path as "curl -T FILE URL/" makes it. */
 static ngx_int_t
-ngx_http_v2m_upload_arguments(ngx_http_request_t *r,
-    ngx_http_v2m_upload_t *upload)
+ngx_http_v2m_upload_arguments(ngx_http_request_t    *r,
+                              ngx_http_v2m_upload_t *upload)
 {
     u_char                   *p, *last, *end, *equals;
     ngx_int_t                 rc;
@@ -305,7 +308,6 @@ ngx_http_v2m_upload_process(ngx_http_v2m_upload_t *upload)
     c = r->connection;
 
     while (!upload->finishing) {
-
         if (c->error && upload->status == 0) {
             upload->status = NGX_HTTP_CLIENT_CLOSED_REQUEST;
         }
@@ -372,7 +374,6 @@ ngx_http_v2m_upload_consume(ngx_http_v2m_upload_t *upload)
         b = cl->buf;
 
         while (b->pos < b->last) {
-
             if (upload->reader) {
                 rc = ngx_http_v2m_upload_part(upload, b);
 
@@ -433,13 +434,12 @@ ngx_http_v2m_upload_part(ngx_http_v2m_upload_t *upload, ngx_buf_t *b)
     b->pos = (u_char *) position;
 
     if (rc != V2M_OK) {
-        upload->status = ngx_http_v2m_failure(r, "read a multipart body", rc,
-                                              &error);
+        upload->status =
+            ngx_http_v2m_failure(r, "read a multipart body", rc, &error);
         return NGX_ERROR;
     }
 
     switch (event) {
-
     case V2M_MULTIPART_PART:
         upload->in_file = reader->has_filename;
 
@@ -466,7 +466,7 @@ ngx_http_v2m_upload_part(ngx_http_v2m_upload_t *upload, ngx_buf_t *b)
 
     case V2M_MULTIPART_DATA:
         return upload->in_file ? ngx_http_v2m_upload_append(
-                                     upload, reader->data, reader->length)
+                   upload, reader->data, reader->length)
                                : NGX_OK;
 
     case V2M_MULTIPART_DONE:
@@ -505,8 +505,7 @@ ngx_http_v2m_upload_end(ngx_http_v2m_upload_t *upload)
     }
 
     if (problem != NULL) {
-        upload->status = ngx_http_v2m_problem(r, NGX_HTTP_BAD_REQUEST,
-                                              problem);
+        upload->status = ngx_http_v2m_problem(r, NGX_HTTP_BAD_REQUEST, problem);
         return;
     }
 
@@ -631,7 +630,7 @@ ngx_http_v2m_upload_note(ngx_http_v2m_upload_t *upload)
  * publishes the job later. */
 static void
 ngx_http_v2m_upload_published(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone)
+                              const v2m_error_t *error, ngx_uint_t gone)
 {
     u_char                *p;
     ngx_str_t              location;

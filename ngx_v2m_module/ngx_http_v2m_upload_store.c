@@ -37,12 +37,12 @@ typedef struct {
     v2m_id_t     id;
 } ngx_http_v2m_drop_t;
 
-static int ngx_http_v2m_insert_run(void *data, v2m_error_t *error);
+static int  ngx_http_v2m_insert_run(void *data, v2m_error_t *error);
 static void ngx_http_v2m_insert_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone);
+                                     const v2m_error_t *error, ngx_uint_t gone);
 static void ngx_http_v2m_upload_dispatch(ngx_http_v2m_upload_t *upload);
-static ngx_http_v2m_insert_t *ngx_http_v2m_upload_free_insert(
-    ngx_http_v2m_upload_t *upload);
+static ngx_http_v2m_insert_t             *
+ngx_http_v2m_upload_free_insert(ngx_http_v2m_upload_t *upload);
 static void ngx_http_v2m_upload_release(void *data);
 static void ngx_http_v2m_upload_free(void *data);
 static void ngx_http_v2m_upload_drop(ngx_http_v2m_upload_t *upload);
@@ -68,7 +68,7 @@ ngx_http_v2m_upload_store_init(ngx_http_v2m_upload_t *upload)
     cleanup = ngx_http_cleanup_add(r, 0);
     upload->full = ngx_pcalloc(r->pool, size);
     upload->inserts = ngx_pcalloc(r->pool, upload->lcf->upload_inserts
-                                           * sizeof(ngx_http_v2m_insert_t));
+                                               * sizeof(ngx_http_v2m_insert_t));
 
     if (memory == NULL || cleanup == NULL || upload->full == NULL
         || upload->inserts == NULL)
@@ -132,10 +132,10 @@ ngx_http_v2m_upload_grow(ngx_http_v2m_upload_t *upload, size_t wanted)
 
     /* whoever filled a whole chunk will fill the next one as well */
 
-    capacity = upload->length > (off_t) upload->lcf->chunk_size
-                   ? upload->lcf->chunk_size
-                   : ngx_max(upload->chunk_capacity * 2,
-                             NGX_HTTP_V2M_CHUNK_START);
+    capacity =
+        upload->length > (off_t) upload->lcf->chunk_size
+            ? upload->lcf->chunk_size
+            : ngx_max(upload->chunk_capacity * 2, NGX_HTTP_V2M_CHUNK_START);
 
     capacity = ngx_max(capacity, upload->chunk_length + wanted);
     capacity = ngx_min(capacity, upload->lcf->chunk_size);
@@ -171,7 +171,7 @@ ngx_http_v2m_upload_close_chunk(ngx_http_v2m_upload_t *upload)
 
 ngx_int_t
 ngx_http_v2m_upload_append(ngx_http_v2m_upload_t *upload,
-    const unsigned char *data, size_t length)
+                           const unsigned char *data, size_t length)
 {
     size_t size;
 
@@ -216,15 +216,15 @@ ngx_http_v2m_upload_free_insert(ngx_http_v2m_upload_t *upload)
 
 static void
 ngx_http_v2m_upload_post(ngx_http_v2m_upload_t *upload,
-    ngx_http_v2m_insert_t *insert, ngx_uint_t finish)
+                         ngx_http_v2m_insert_t *insert, ngx_uint_t finish)
 {
     ngx_http_v2m_insert_data_t *data;
 
     data = ngx_http_v2m_task_data(insert->task);
 
     data->begin = !upload->begun;
-    data->touch = upload->begun
-                  && ngx_time() - upload->touched > NGX_HTTP_V2M_TOUCH;
+    data->touch =
+        upload->begun && ngx_time() - upload->touched > NGX_HTTP_V2M_TOUCH;
     data->first = upload->next;
     data->count = upload->full_count;
     data->finish = finish;
@@ -233,7 +233,6 @@ ngx_http_v2m_upload_post(ngx_http_v2m_upload_t *upload,
                upload->full_count * sizeof(v2m_gridfs_chunk_t));
 
     switch (ngx_http_v2m_task_post(insert->task, upload->mcf->storage_pool)) {
-
     case NGX_OK:
         break;
 
@@ -362,7 +361,7 @@ ngx_http_v2m_insert_run(void *data, v2m_error_t *error)
 
 static void
 ngx_http_v2m_insert_done(ngx_http_request_t *r, void *data, int rc,
-    const v2m_error_t *error, ngx_uint_t gone)
+                         const v2m_error_t *error, ngx_uint_t gone)
 {
     ngx_uint_t                  i;
     ngx_http_v2m_upload_t      *upload;
@@ -385,12 +384,11 @@ ngx_http_v2m_insert_done(ngx_http_request_t *r, void *data, int rc,
         upload->finishing = 0;
 
         /* the sweep took the upload for abandoned: the client may repeat it */
-        upload->status = rc == V2M_CONFLICT
-                             ? ngx_http_v2m_problem(
-                                   r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                   "the upload took too long, try again")
-                             : ngx_http_v2m_failure(r, "store a video", rc,
-                                                    error);
+        upload->status =
+            rc == V2M_CONFLICT
+                ? ngx_http_v2m_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "the upload took too long, try again")
+                : ngx_http_v2m_failure(r, "store a video", rc, error);
     }
 
     if (gone) {

@@ -8,21 +8,23 @@
 
 #define NGX_HTTP_V2M_CLAIM_PREFIX "v2m_claim_"
 
-static ngx_int_t ngx_http_v2m_user_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_v2m_job_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_v2m_claim_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_v2m_user_variable(ngx_http_request_t        *r,
+                                            ngx_http_variable_value_t *v,
+                                            uintptr_t                  data);
+static ngx_int_t ngx_http_v2m_job_variable(ngx_http_request_t        *r,
+                                           ngx_http_variable_value_t *v,
+                                           uintptr_t                  data);
+static ngx_int_t ngx_http_v2m_claim_variable(ngx_http_request_t        *r,
+                                             ngx_http_variable_value_t *v,
+                                             uintptr_t                  data);
 
 static ngx_http_variable_t ngx_http_v2m_variables[] = {
     { ngx_string("v2m_user"), NULL, ngx_http_v2m_user_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
     { ngx_string("v2m_job"), NULL, ngx_http_v2m_job_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
-    { ngx_string(NGX_HTTP_V2M_CLAIM_PREFIX), NULL,
-      ngx_http_v2m_claim_variable, 0,
-      NGX_HTTP_VAR_NOCACHEABLE | NGX_HTTP_VAR_PREFIX, 0 },
+    { ngx_string(NGX_HTTP_V2M_CLAIM_PREFIX), NULL, ngx_http_v2m_claim_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE | NGX_HTTP_VAR_PREFIX, 0 },
     ngx_http_null_variable
 };
 
@@ -48,7 +50,7 @@ ngx_http_v2m_add_variables(ngx_conf_t *cf)
 
 static void
 ngx_http_v2m_set_variable(ngx_http_variable_value_t *v, const char *text,
-    size_t length)
+                          size_t length)
 {
     v->valid = 1;
     v->no_cacheable = 0;
@@ -59,8 +61,8 @@ ngx_http_v2m_set_variable(ngx_http_variable_value_t *v, const char *text,
 
 
 static ngx_int_t
-ngx_http_v2m_user_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
+ngx_http_v2m_user_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+                           uintptr_t data)
 {
     const char         *user;
     ngx_http_v2m_ctx_t *ctx;
@@ -76,7 +78,7 @@ ngx_http_v2m_user_variable(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_v2m_job_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
-    uintptr_t data)
+                          uintptr_t data)
 {
     ngx_http_v2m_ctx_t *ctx;
 
@@ -90,8 +92,8 @@ ngx_http_v2m_job_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
 
 static ngx_int_t
-ngx_http_v2m_claim_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
+ngx_http_v2m_claim_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+                            uintptr_t data)
 {
     char               *value;
     size_t              length, prefix;
@@ -102,10 +104,9 @@ ngx_http_v2m_claim_variable(ngx_http_request_t *r,
     prefix = sizeof(NGX_HTTP_V2M_CLAIM_PREFIX) - 1;
     ctx = ngx_http_get_module_ctx(r->main, ngx_http_v2m_module);
 
-    value = ctx && ctx->claims.username
-                ? v2m_claims_get(&ctx->claims, (char *) name->data + prefix,
-                                 name->len - prefix)
-                : NULL;
+    value = ctx && ctx->claims.username ? v2m_claims_get(
+                &ctx->claims, (char *) name->data + prefix, name->len - prefix)
+                                        : NULL;
 
     if (value == NULL) {
         v->not_found = 1;
