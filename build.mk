@@ -70,6 +70,32 @@ $(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(COMMON_OBJ
 $(B)/v2m-sweep: $(call objects,$(wildcard workers/sweep/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
+# Unit tests: each t/unit/test_NAME.c is a program of its own that takes what
+# it needs of all the code but the programs' main files.
+MAINS         := auth/v2m_user.c workers/converter/v2m_converter.c \
+                 workers/converter/sandbox/v2m_transcode.c \
+                 workers/notifier/v2m_notifier.c workers/sweep/v2m_sweep.c
+TESTED        := $(call objects,$(filter-out $(MAINS),$(wildcard core/*.c auth/*.c \
+                   workers/*/*.c workers/converter/sandbox/*.c)))
+UNIT_TESTS    := $(patsubst t/unit/%.c,$(B)/t/unit/%,$(wildcard t/unit/test_*.c))
+CMOCKA_LIBS   := $(shell pkg-config --libs cmocka 2>/dev/null)
+
+.PHONY: unit-tests
+unit-tests: $(UNIT_TESTS)
+
+$(B)/libtested.a: $(TESTED)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/obj/t/unit/%.o: CPPFLAGS += $(FFMPEG_CFLAGS) -Iworkers/converter \
+                     -Iworkers/converter/sandbox -Iworkers/notifier -Iworkers/sweep
+
+$(B)/t/unit/%: $(B)/obj/t/unit/%.o $(B)/libtested.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(AUTH_LIBS) $(CORE_LIBS) \
+	    $(CURL_LIBS) $(FFMPEG_LIBS) -lm -lseccomp
+
+.SECONDARY:
+
 # The dynamic module is built by nginx's own build system, from the headers
 # of the installed nginx (Debian's nginx-dev), in a copy it may write to.
 MODULE_SOURCES := config $(wildcard ngx_v2m_module/*.[ch] core/*.[ch] auth/*.[ch])
