@@ -51,6 +51,9 @@ int v2m_users_ping(v2m_users_t *users, v2m_error_t *error);
 int v2m_users_find(v2m_users_t *users, const char *email, v2m_user_t *user,
                    v2m_error_t *error);
 
+/* V2M_INVALID: not an e-mail address, or longer than V2M_EMAIL_MAX. */
+int v2m_users_check_email(const char *email, v2m_error_t *error);
+
 /* V2M_CONFLICT: there is one already; V2M_INVALID: not an e-mail address. */
 int v2m_users_add(v2m_users_t *users, const v2m_user_t *user,
                   v2m_error_t *error);

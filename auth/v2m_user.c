@@ -1,0 +1,379 @@
+/*
+ * v2m-user: keeps the users' table.
+ */
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "v2m_config.h"
+#include "v2m_password.h"
+#include "v2m_prompt.h"
+#include "v2m_users.h"
+
+#define V2M_USER_TIMEOUT_MS 10000
+
+#define V2M_USER_WRONG_USAGE 2
+
+typedef struct {
+    v2m_users_t *users;
+    const char  *email; /* NULL: of no user in particular */
+    int          admin;
+} v2m_user_call_t;
+
+typedef struct {
+    const char *name;
+    int         email; /* 1: must be given, 0: may be */
+    int (*run)(v2m_user_call_t *call, v2m_error_t *error);
+} v2m_user_command_t;
+
+static const char v2m_user_help[] =
+    "Usage: v2m-user add [--admin] EMAIL\n"
+    "       v2m-user passwd|disable|enable|delete EMAIL\n"
+    "       v2m-user list [EMAIL]\n"
+    "       v2m-user --help\n"
+    "\n"
+    "Keeps the users who may log in.\n"
+    "\n"
+    "  add      makes a user, with --admin an administrator\n"
+    "  passwd   sets another password\n"
+    "  disable  refuses the user's logins from now on; tokens given out\n"
+    "           before stay good until they expire\n"
+    "  enable   allows logins again\n"
+    "  delete   removes the user for good\n"
+    "  list     prints a line for each user, with tabs between: e-mail,\n"
+    "           \"admin\" or \"user\", \"enabled\" or \"disabled\"\n"
+    "\n"
+    "The password is asked for twice on a terminal, else it is one line of\n"
+    "standard input.\n"
+    "\n"
+    "Settings come from the environment; each NAME can be given as NAME_FILE,\n"
+    "the path of a file that holds the value.\n"
+    "\n"
+    "  MYSQL_HOST      MariaDB or MySQL (127.0.0.1)\n"
+    "  MYSQL_PORT      its port (3306)\n"
+    "  MYSQL_USER      who may write the users' table (v2m_admin)\n"
+    "  MYSQL_PASSWORD  the password of MYSQL_USER (none)\n"
+    "  MYSQL_DB        the database with the table (auth)\n"
+    "\n"
+    "Exit status: 0 done, 1 failed, 2 wrong usage.\n";
+
+
+static int
+v2m_user_unknown(const v2m_user_call_t *call, v2m_error_t *error)
+{
+    return v2m_error_set(error, V2M_NOT_FOUND, "there is no user %s",
+                         call->email);
+}
+
+
+static int
+v2m_user_taken(const v2m_user_call_t *call, v2m_error_t *error)
+{
+    return v2m_error_set(error, V2M_CONFLICT, "there is a user %s already",
+                         call->email);
+}
+
+
+/* Asks for a password and hashes it. */
+static int
+v2m_user_ask(char hash[V2M_PASSWORD_HASH_MAX], v2m_error_t *error)
+{
+    int  rc;
+    char password[V2M_PASSWORD_MAX + 1];
+
+    rc = v2m_prompt_password(password, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_password_hash(password, hash, error);
+        explicit_bzero(password, sizeof(password));
+    }
+
+    return rc;
+}
+
+
+static int
+v2m_user_add(v2m_user_call_t *call, v2m_error_t *error)
+{
+    int        rc;
+    v2m_user_t user;
+
+    rc = v2m_users_check_email(call->email, error);
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    /* nobody should type a password in vain */
+
+    rc = v2m_users_find(call->users, call->email, &user, error);
+    explicit_bzero(&user, sizeof(user));
+
+    if (rc == V2M_OK) {
+        return v2m_user_taken(call, error);
+    }
+
+    if (rc != V2M_NOT_FOUND) {
+        return rc;
+    }
+
+    rc = v2m_user_ask(user.password, error);
+
+    if (rc == V2M_OK) {
+        snprintf(user.email, sizeof(user.email), "%s", call->email);
+        user.admin = call->admin;
+
+        rc = v2m_users_add(call->users, &user, error);
+    }
+
+    explicit_bzero(&user, sizeof(user));
+
+    return rc == V2M_CONFLICT ? v2m_user_taken(call, error) : rc;
+}
+
+
+static int
+v2m_user_passwd(v2m_user_call_t *call, v2m_error_t *error)
+{
+    int        rc;
+    v2m_user_t user;
+
+    rc = v2m_users_find(call->users, call->email, &user, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_user_ask(user.password, error);
+    }
+
+    if (rc == V2M_OK) {
+        rc = v2m_users_set_password(call->users, call->email, user.password,
+                                    error);
+    }
+
+    explicit_bzero(&user, sizeof(user));
+
+    return rc;
+}
+
+
+static int
+v2m_user_disable(v2m_user_call_t *call, v2m_error_t *error)
+{
+    return v2m_users_set_disabled(call->users, call->email, 1, error);
+}
+
+
+static int
+v2m_user_enable(v2m_user_call_t *call, v2m_error_t *error)
+{
+    return v2m_users_set_disabled(call->users, call->email, 0, error);
+}
+
+
+static int
+v2m_user_delete(v2m_user_call_t *call, v2m_error_t *error)
+{
+    return v2m_users_delete(call->users, call->email, error);
+}
+
+
+static int
+v2m_user_print(void *data, const v2m_user_t *user)
+{
+    const char *p;
+
+    (void) data;
+
+    /* another program may have written anything into the table, which must
+     * not reach the terminal as commands */
+
+    for (p = user->email; *p != '\0'; p++) {
+        putchar((unsigned char) *p < 0x20 || *p == 0x7f ? '?' : *p);
+    }
+
+    printf("\t%s\t%s\n", user->admin ? "admin" : "user",
+           user->disabled ? "disabled" : "enabled");
+
+    return V2M_OK;
+}
+
+
+static int
+v2m_user_list(v2m_user_call_t *call, v2m_error_t *error)
+{
+    int        rc;
+    v2m_user_t user;
+
+    if (call->email == NULL) {
+        rc = v2m_users_list(call->users, v2m_user_print, NULL, error);
+
+    } else {
+        rc = v2m_users_find(call->users, call->email, &user, error);
+
+        if (rc == V2M_OK) {
+            rc = v2m_user_print(NULL, &user);
+        }
+
+        explicit_bzero(&user, sizeof(user));
+    }
+
+    if (rc == V2M_OK && fflush(stdout) != 0) {
+        rc = v2m_error_set(error, V2M_ERROR, "cannot write the list: %s",
+                           strerror(errno));
+    }
+
+    return rc;
+}
+
+
+static const v2m_user_command_t v2m_user_commands[] = {
+    { "add", 1, v2m_user_add },
+    { "passwd", 1, v2m_user_passwd },
+    { "disable", 1, v2m_user_disable },
+    { "enable", 1, v2m_user_enable },
+    { "delete", 1, v2m_user_delete },
+    { "list", 0, v2m_user_list },
+    { NULL, 0, NULL },
+};
+
+
+static int
+v2m_user_connect(v2m_users_t **users, v2m_error_t *error)
+{
+    int                 rc;
+    char               *host, *user, *password, *database;
+    int64_t             port;
+    v2m_users_options_t options;
+
+    host = user = password = database = NULL;
+
+    if ((rc = v2m_config_string("MYSQL_HOST", "127.0.0.1", &host, error))
+            == V2M_OK
+        && (rc = v2m_config_integer("MYSQL_PORT", 3306, 1, 65535, &port, error))
+               == V2M_OK
+        && (rc = v2m_config_string("MYSQL_USER", "v2m_admin", &user, error))
+               == V2M_OK
+        && (rc = v2m_config_string("MYSQL_PASSWORD", "", &password, error))
+               == V2M_OK
+        && (rc = v2m_config_string("MYSQL_DB", "auth", &database, error))
+               == V2M_OK)
+    {
+        options.host = host;
+        options.port = (int) port;
+        options.user = user;
+        options.password = password;
+        options.database = database;
+        options.timeout_ms = V2M_USER_TIMEOUT_MS;
+
+        rc = v2m_users_create(users, &options, error);
+    }
+
+    free(host);
+    free(user);
+    v2m_config_wipe(password);
+    free(database);
+
+    return rc;
+}
+
+
+static int
+v2m_user_run(const v2m_user_command_t *command, v2m_user_call_t *call)
+{
+    int         rc;
+    v2m_error_t error;
+
+    rc = v2m_user_connect(&call->users, &error);
+
+    if (rc == V2M_OK) {
+        rc = command->run(call, &error);
+
+        if (rc == V2M_NOT_FOUND) {
+            v2m_user_unknown(call, &error);
+        }
+
+        v2m_users_destroy(call->users);
+    }
+
+    if (rc != V2M_OK) {
+        fprintf(stderr, "v2m-user: %s\n", error.text);
+        return EXIT_FAILURE;
+    }
+
+    return EXIT_SUCCESS;
+}
+
+
+static int
+v2m_user_usage(const char *problem, const char *what)
+{
+    fprintf(stderr, "v2m-user: %s%s\n\n%s", problem, what, v2m_user_help);
+
+    return V2M_USER_WRONG_USAGE;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int                       option;
+    v2m_user_call_t           call;
+    const v2m_user_command_t *command;
+
+    static const struct option options[] = {
+        { "admin", no_argument, NULL, 'a' },
+        { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+    };
+
+    memset(&call, 0, sizeof(call));
+    opterr = 0;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'a':
+            call.admin = 1;
+            break;
+
+        case 'h':
+            fputs(v2m_user_help, stdout);
+            return EXIT_SUCCESS;
+
+        default:
+            return v2m_user_usage("unknown option ", argv[optind - 1]);
+        }
+    }
+
+    if (optind == argc) {
+        return v2m_user_usage("no command was given", "");
+    }
+
+    for (command = v2m_user_commands; command->name != NULL; command++) {
+        if (strcmp(command->name, argv[optind]) == 0) {
+            break;
+        }
+    }
+
+    if (command->name == NULL) {
+        return v2m_user_usage("unknown command ", argv[optind]);
+    }
+
+    if (call.admin && command->run != v2m_user_add) {
+        return v2m_user_usage("--admin goes with add, not with ",
+                              command->name);
+    }
+
+    call.email = argv[optind + 1];
+
+    if (call.email == NULL && command->email) {
+        return v2m_user_usage("an e-mail address is needed for ",
+                              command->name);
+    }
+
+    if (call.email != NULL && optind + 2 != argc) {
+        return v2m_user_usage("too many arguments for ", command->name);
+    }
+
+    return v2m_user_run(command, &call);
+}
