@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "v2m_config.h"
+#include "v2m_email.h"
 #include "v2m_password.h"
 #include "v2m_prompt.h"
 #include "v2m_users.h"
@@ -101,7 +102,7 @@ v2m_user_add(v2m_user_call_t *call, v2m_error_t *error)
     int        rc;
     v2m_user_t user;
 
-    rc = v2m_users_check_email(call->email, error);
+    rc = v2m_email_check(call->email, error);
     if (rc != V2M_OK) {
         return rc;
     }

@@ -1,44 +1,27 @@
 #include "v2m_users.h"
 
-#include <errno.h>
 #include <mariadb/errmsg.h>
 #include <mariadb/mysql.h>
 #include <mariadb/mysqld_error.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "v2m_config.h"
+#include "v2m_pool.h"
 
 #define V2M_USERS_CONNECTIONS 16
 #define V2M_USERS_VALUES      4
 
-/* RFC 5321 section 4.5.3.1.1: bytes before the "@" */
-#define V2M_USERS_LOCAL_MAX 64
-
-typedef struct v2m_users_connection_s v2m_users_connection_t;
-
-struct v2m_users_connection_s {
-    MYSQL                  *mysql;
-    int                     broken;
-    v2m_users_connection_t *next;
-};
-
 struct v2m_users_s {
-    char *host;
-    int   port;
-    char *user;
-    char *password;
-    char *database;
-    int   timeout_ms;
-
-    pthread_mutex_t         mutex;
-    pthread_cond_t          given;
-    int                     connections; /* idle and in use */
-    v2m_users_connection_t *idle;
+    char       *host;
+    int         port;
+    char       *user;
+    char       *password;
+    char       *database;
+    int         timeout_ms;
+    v2m_pool_t *pool; /* of MYSQL */
 };
 
 /* One statement.  Values are text also for columns that are numbers. */
@@ -69,88 +52,8 @@ v2m_users_copy(const char *text)
 }
 
 
-int
-v2m_users_create(v2m_users_t **users, const v2m_users_options_t *options,
-                 v2m_error_t *error)
-{
-    v2m_users_t       *made;
-    pthread_condattr_t attributes;
-
-    *users = NULL;
-
-    /* libmariadb sets itself up at the first call, which is not thread-safe;
-     * it keeps nothing per thread, so threads need not sign on or off */
-
-    if (mysql_library_init(0, NULL, NULL) != 0) {
-        return v2m_error_set(error, V2M_ERROR, "cannot set libmariadb up");
-    }
-
-    made = calloc(1, sizeof(v2m_users_t));
-    if (made == NULL) {
-        return v2m_error_set(error, V2M_ERROR, "out of memory");
-    }
-
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&made->given, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&made->mutex, NULL);
-
-    made->host = v2m_users_copy(options->host);
-    made->port = options->port;
-    made->user = v2m_users_copy(options->user);
-    made->password = v2m_users_copy(options->password);
-    made->database = v2m_users_copy(options->database);
-    made->timeout_ms = options->timeout_ms;
-
-    if (made->host == NULL || made->user == NULL || made->password == NULL
-        || made->database == NULL)
-    {
-        v2m_users_destroy(made);
-        return v2m_error_set(error, V2M_ERROR, "out of memory");
-    }
-
-    *users = made;
-    return V2M_OK;
-}
-
-
-static void
-v2m_users_close(v2m_users_connection_t *connection)
-{
-    mysql_close(connection->mysql);
-    free(connection);
-}
-
-
-void
-v2m_users_destroy(v2m_users_t *users)
-{
-    v2m_users_connection_t *connection;
-
-    if (users == NULL) {
-        return;
-    }
-
-    while (users->idle != NULL) {
-        connection = users->idle;
-        users->idle = connection->next;
-        v2m_users_close(connection);
-    }
-
-    pthread_cond_destroy(&users->given);
-    pthread_mutex_destroy(&users->mutex);
-
-    free(users->host);
-    free(users->user);
-    v2m_config_wipe(users->password);
-    free(users->database);
-    free(users);
-}
-
-
 static MYSQL *
-v2m_users_prepare_handle(v2m_users_t *users)
+v2m_users_handle(const v2m_users_t *users)
 {
     MYSQL   *mysql;
     my_bool  verify;
@@ -189,167 +92,156 @@ v2m_users_prepare_handle(v2m_users_t *users)
 
 
 static int
-v2m_users_connect(v2m_users_t *users, v2m_users_connection_t **connection,
-                  v2m_error_t *error)
+v2m_users_connect(void *data, void **connection, v2m_error_t *error)
 {
-    int                     rc;
-    v2m_users_connection_t *made;
+    int                rc;
+    MYSQL             *mysql;
+    const v2m_users_t *users = data;
 
-    made = calloc(1, sizeof(v2m_users_connection_t));
-    if (made == NULL) {
+    mysql = v2m_users_handle(users);
+    if (mysql == NULL) {
         return v2m_error_set(error, V2M_ERROR, "out of memory");
     }
 
-    made->mysql = v2m_users_prepare_handle(users);
-    if (made->mysql == NULL) {
-        free(made);
-        return v2m_error_set(error, V2M_ERROR, "out of memory");
-    }
-
-    if (mysql_real_connect(made->mysql, users->host, users->user,
-                           users->password, users->database,
-                           (unsigned) users->port, NULL, CLIENT_FOUND_ROWS)
+    if (mysql_real_connect(mysql, users->host, users->user, users->password,
+                           users->database, (unsigned) users->port, NULL,
+                           CLIENT_FOUND_ROWS)
         == NULL)
     {
         rc = v2m_error_set(error, V2M_UNAVAILABLE,
                            "cannot connect to MariaDB at %s:%d: %s",
-                           users->host, users->port, mysql_error(made->mysql));
-        v2m_users_close(made);
+                           users->host, users->port, mysql_error(mysql));
+        mysql_close(mysql);
         return rc;
     }
 
-    *connection = made;
+    *connection = mysql;
     return V2M_OK;
 }
 
 
-/* An idle connection, or NULL with leave to make one. */
+/* The server may have ended an idle connection long ago: a statement that
+ * failed half-way could not be repeated without doubt. */
 static int
-v2m_users_reserve(v2m_users_t *users, v2m_users_connection_t **connection,
-                  v2m_error_t *error)
+v2m_users_works(void *connection)
 {
-    int             rc;
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += users->timeout_ms / 1000;
-    until.tv_nsec += users->timeout_ms % 1000 * 1000000L;
-
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
-
-    rc = 0;
-    pthread_mutex_lock(&users->mutex);
-
-    while (rc != ETIMEDOUT && users->idle == NULL
-           && users->connections == V2M_USERS_CONNECTIONS)
-    {
-        rc = pthread_cond_timedwait(&users->given, &users->mutex, &until);
-    }
-
-    *connection = users->idle;
-
-    if (users->idle != NULL) {
-        users->idle = users->idle->next;
-        rc = V2M_OK;
-
-    } else if (users->connections < V2M_USERS_CONNECTIONS) {
-        users->connections++;
-        rc = V2M_OK;
-
-    } else {
-        rc = v2m_error_set(error, V2M_UNAVAILABLE,
-                           "all %d connections to MariaDB at %s:%d are busy",
-                           V2M_USERS_CONNECTIONS, users->host, users->port);
-    }
-
-    pthread_mutex_unlock(&users->mutex);
-
-    return rc;
+    return mysql_ping(connection) == 0;
 }
 
 
-/* Gives a connection back; NULL: one that was reserved but not made. */
 static void
-v2m_users_give(v2m_users_t *users, v2m_users_connection_t *connection)
+v2m_users_close(void *connection)
 {
-    if (connection != NULL && connection->broken) {
-        v2m_users_close(connection);
-        connection = NULL;
-    }
-
-    pthread_mutex_lock(&users->mutex);
-
-    if (connection != NULL) {
-        connection->next = users->idle;
-        users->idle = connection;
-
-    } else {
-        users->connections--;
-    }
-
-    pthread_cond_signal(&users->given);
-    pthread_mutex_unlock(&users->mutex);
+    mysql_close(connection);
 }
 
 
-/*
- * A connection that works.  The server may have ended an idle one long ago,
- * so it is tried first: a statement that failed half-way could not be repeated
- * without doubt.
- */
 static int
-v2m_users_take(v2m_users_t *users, v2m_users_connection_t **connection,
-               v2m_error_t *error)
+v2m_users_create_pool(v2m_users_t *users, v2m_error_t *error)
 {
-    int rc;
+    char               what[V2M_ERROR_TEXT];
+    v2m_pool_options_t options = {
+        .capacity = V2M_USERS_CONNECTIONS,
+        .timeout_ms = users->timeout_ms,
+        .what = what,
+        .open = v2m_users_connect,
+        .works = v2m_users_works,
+        .close = v2m_users_close,
+        .data = users,
+    };
 
-    rc = v2m_users_reserve(users, connection, error);
+    snprintf(what, sizeof(what), "MariaDB at %s:%d", users->host, users->port);
+
+    return v2m_pool_create(&users->pool, &options, error);
+}
+
+
+int
+v2m_users_create(v2m_users_t **users, const v2m_users_options_t *options,
+                 v2m_error_t *error)
+{
+    int          rc;
+    v2m_users_t *made;
+
+    *users = NULL;
+
+    /* libmariadb sets itself up at the first call, which is not thread-safe;
+     * it keeps nothing per thread, so threads need not sign on or off */
+
+    if (mysql_library_init(0, NULL, NULL) != 0) {
+        return v2m_error_set(error, V2M_ERROR, "cannot set libmariadb up");
+    }
+
+    made = calloc(1, sizeof(v2m_users_t));
+    if (made == NULL) {
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
+
+    made->host = v2m_users_copy(options->host);
+    made->port = options->port;
+    made->user = v2m_users_copy(options->user);
+    made->password = v2m_users_copy(options->password);
+    made->database = v2m_users_copy(options->database);
+    made->timeout_ms = options->timeout_ms;
+
+    if (made->host == NULL || made->user == NULL || made->password == NULL
+        || made->database == NULL)
+    {
+        rc = v2m_error_set(error, V2M_ERROR, "out of memory");
+
+    } else {
+        rc = v2m_users_create_pool(made, error);
+    }
 
     if (rc != V2M_OK) {
+        v2m_users_destroy(made);
         return rc;
     }
 
-    if (*connection != NULL) {
-        if (mysql_ping((*connection)->mysql) == 0) {
-            return V2M_OK;
-        }
+    *users = made;
+    return V2M_OK;
+}
 
-        v2m_users_close(*connection);
+
+void
+v2m_users_destroy(v2m_users_t *users)
+{
+    if (users == NULL) {
+        return;
     }
 
-    rc = v2m_users_connect(users, connection, error);
+    v2m_pool_destroy(users->pool);
 
-    if (rc != V2M_OK) {
-        v2m_users_give(users, NULL);
-    }
-
-    return rc;
+    free(users->host);
+    free(users->user);
+    v2m_config_wipe(users->password);
+    free(users->database);
+    free(users);
 }
 
 
 int
 v2m_users_ping(v2m_users_t *users, v2m_error_t *error)
 {
-    int                     rc;
-    v2m_users_connection_t *connection;
+    int   rc;
+    void *mysql;
 
-    rc = v2m_users_take(users, &connection, error);
+    /* each connection is tried when it is taken */
+
+    rc = v2m_pool_take(users->pool, &mysql, error);
 
     if (rc == V2M_OK) {
-        v2m_users_give(users, connection);
+        v2m_pool_give(users->pool, mysql, 0);
     }
 
     return rc;
 }
 
 
-/* Maps the failure of a statement. */
+/* Maps the failure of a statement.  After V2M_UNAVAILABLE the connection is
+ * of no more use. */
 static int
-v2m_users_failed(v2m_users_t *users, v2m_users_connection_t *connection,
-                 MYSQL_STMT *statement, v2m_error_t *error)
+v2m_users_failed(v2m_users_t *users, MYSQL_STMT *statement, v2m_error_t *error)
 {
     int         code;
     unsigned    number;
@@ -383,19 +275,18 @@ v2m_users_failed(v2m_users_t *users, v2m_users_connection_t *connection,
 
     case ER_LOCK_WAIT_TIMEOUT:
     case ER_LOCK_DEADLOCK:
-        code = V2M_UNAVAILABLE;
-        break;
-
     case ER_SERVER_SHUTDOWN:
     case ER_CONNECTION_KILLED:
         code = V2M_UNAVAILABLE;
-        connection->broken = 1;
         break;
 
     default:
-        if (number >= CR_MIN_ERROR && number <= CR_MAX_ERROR) {
+        /* errors of the client's side, such as a lost connection */
+
+        if ((number >= CR_MIN_ERROR && number <= CR_MAX_ERROR)
+            || (number >= CER_MIN_ERROR && number <= CER_MAX_ERROR))
+        {
             code = V2M_UNAVAILABLE;
-            connection->broken = 1;
         }
     }
 
@@ -557,9 +448,8 @@ v2m_users_read_row(MYSQL_STMT *statement, const v2m_users_columns_t *columns,
 
 
 static int
-v2m_users_read_rows(v2m_users_t *users, v2m_users_connection_t *connection,
-                    MYSQL_STMT *statement, v2m_users_query_t *query,
-                    v2m_error_t *error)
+v2m_users_read_rows(v2m_users_t *users, MYSQL_STMT *statement,
+                    v2m_users_query_t *query, v2m_error_t *error)
 {
     int                 rc;
     v2m_user_t          user;
@@ -568,7 +458,7 @@ v2m_users_read_rows(v2m_users_t *users, v2m_users_connection_t *connection,
     /* all rows first: the server does not wait for the one who reads */
 
     if (mysql_stmt_store_result(statement) != 0) {
-        return v2m_users_failed(users, connection, statement, error);
+        return v2m_users_failed(users, statement, error);
     }
 
     rc = v2m_users_find_columns(statement, &columns, error);
@@ -579,7 +469,7 @@ v2m_users_read_rows(v2m_users_t *users, v2m_users_connection_t *connection,
             return V2M_OK;
 
         case 1:
-            return v2m_users_failed(users, connection, statement, error);
+            return v2m_users_failed(users, statement, error);
         }
 
         rc = v2m_users_read_row(statement, &columns, &user, error);
@@ -596,9 +486,8 @@ v2m_users_read_rows(v2m_users_t *users, v2m_users_connection_t *connection,
 
 
 static int
-v2m_users_execute(v2m_users_t *users, v2m_users_connection_t *connection,
-                  MYSQL_STMT *statement, v2m_users_query_t *query,
-                  v2m_error_t *error)
+v2m_users_execute(v2m_users_t *users, MYSQL_STMT *statement,
+                  v2m_users_query_t *query, v2m_error_t *error)
 {
     unsigned   i;
     MYSQL_BIND binds[V2M_USERS_VALUES];
@@ -615,11 +504,11 @@ v2m_users_execute(v2m_users_t *users, v2m_users_connection_t *connection,
         || (query->count > 0 && mysql_stmt_bind_param(statement, binds) != 0)
         || mysql_stmt_execute(statement) != 0)
     {
-        return v2m_users_failed(users, connection, statement, error);
+        return v2m_users_failed(users, statement, error);
     }
 
     if (query->each != NULL) {
-        return v2m_users_read_rows(users, connection, statement, query, error);
+        return v2m_users_read_rows(users, statement, query, error);
     }
 
     query->matched = (int64_t) mysql_stmt_affected_rows(statement);
@@ -631,26 +520,26 @@ v2m_users_execute(v2m_users_t *users, v2m_users_connection_t *connection,
 static int
 v2m_users_run(v2m_users_t *users, v2m_users_query_t *query, v2m_error_t *error)
 {
-    int                     rc;
-    MYSQL_STMT             *statement;
-    v2m_users_connection_t *connection;
+    int         rc;
+    void       *mysql;
+    MYSQL_STMT *statement;
 
-    rc = v2m_users_take(users, &connection, error);
+    rc = v2m_pool_take(users->pool, &mysql, error);
     if (rc != V2M_OK) {
         return rc;
     }
 
-    statement = mysql_stmt_init(connection->mysql);
+    statement = mysql_stmt_init(mysql);
 
     if (statement != NULL) {
-        rc = v2m_users_execute(users, connection, statement, query, error);
+        rc = v2m_users_execute(users, statement, query, error);
         mysql_stmt_close(statement);
 
     } else {
         rc = v2m_error_set(error, V2M_ERROR, "out of memory");
     }
 
-    v2m_users_give(users, connection);
+    v2m_pool_give(users->pool, mysql, rc == V2M_UNAVAILABLE);
 
     return rc;
 }
@@ -711,61 +600,6 @@ v2m_users_find(v2m_users_t *users, const char *email, v2m_user_t *user,
 }
 
 
-static int
-v2m_users_is_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
-           || (c >= '0' && c <= '9');
-}
-
-
-/* Words of the given letters, with single dots between them. */
-static int
-v2m_users_is_dotted(const char *text, size_t length, const char *letters)
-{
-    size_t i;
-
-    for (i = 0; i < length; i++) {
-        if (text[i] == '.') {
-            if (i == 0 || text[i - 1] == '.') {
-                return 0;
-            }
-
-        } else if (!v2m_users_is_alnum(text[i])
-                   && strchr(letters, text[i]) == NULL) {
-            return 0;
-        }
-    }
-
-    return length > 0 && text[length - 1] != '.';
-}
-
-
-int
-v2m_users_check_email(const char *email, v2m_error_t *error)
-{
-    size_t      length;
-    const char *at;
-
-    length = strnlen(email, V2M_EMAIL_MAX + 1);
-    at = strchr(email, '@');
-
-    /* RFC 5322 section 3.4.1 without the quoted and literal forms */
-
-    if (length > V2M_EMAIL_MAX || at == NULL || at - email > V2M_USERS_LOCAL_MAX
-        || !v2m_users_is_dotted(email, (size_t) (at - email),
-                                "!#$%&'*+-/=?^_`{|}~")
-        || !v2m_users_is_dotted(at + 1, length - (size_t) (at + 1 - email),
-                                "-"))
-    {
-        return v2m_error_set(error, V2M_INVALID,
-                             "this is not an e-mail address");
-    }
-
-    return V2M_OK;
-}
-
-
 int
 v2m_users_add(v2m_users_t *users, const v2m_user_t *user, v2m_error_t *error)
 {
@@ -778,7 +612,7 @@ v2m_users_add(v2m_users_t *users, const v2m_user_t *user, v2m_error_t *error)
         .count = 4,
     };
 
-    rc = v2m_users_check_email(user->email, error);
+    rc = v2m_email_check(user->email, error);
     if (rc != V2M_OK) {
         return rc;
     }
@@ -866,39 +700,4 @@ v2m_users_list(v2m_users_t *users, v2m_users_each_pt each, void *data,
     };
 
     return v2m_users_run(users, &query, error);
-}
-
-
-int
-v2m_users_login(v2m_users_t *users, const char *email, const char *password,
-                v2m_user_t *user, v2m_error_t *error)
-{
-    int rc;
-
-    rc = v2m_users_find(users, email, user, error);
-
-    if (rc == V2M_NOT_FOUND) {
-        rc = v2m_password_verify_nobody(password, error);
-
-    } else if (rc == V2M_OK) {
-        rc = v2m_password_verify(password, user->password, error);
-
-        if (rc == V2M_INVALID) {
-            v2m_error_set(error, rc,
-                          "what is stored as the password of %s is not a hash "
-                          "of crypt(3), so it never matches",
-                          user->email);
-
-        } else if (rc == V2M_OK && user->disabled) {
-            rc = v2m_error_set(error, V2M_DENIED, "invalid credentials");
-        }
-    }
-
-    explicit_bzero(user->password, sizeof(user->password));
-
-    if (rc != V2M_OK) {
-        memset(user, 0, sizeof(v2m_user_t));
-    }
-
-    return rc;
 }

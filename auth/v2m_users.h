@@ -12,12 +12,9 @@
 #ifndef V2M_USERS_H
 #define V2M_USERS_H
 
-#include <stddef.h>
-
+#include "v2m_email.h"
 #include "v2m_error.h"
 #include "v2m_password.h"
-
-#define V2M_EMAIL_MAX 255 /* bytes, as the column */
 
 typedef struct v2m_users_s v2m_users_t;
 
@@ -51,9 +48,6 @@ int v2m_users_ping(v2m_users_t *users, v2m_error_t *error);
 int v2m_users_find(v2m_users_t *users, const char *email, v2m_user_t *user,
                    v2m_error_t *error);
 
-/* V2M_INVALID: not an e-mail address, or longer than V2M_EMAIL_MAX. */
-int v2m_users_check_email(const char *email, v2m_error_t *error);
-
 /* V2M_CONFLICT: there is one already; V2M_INVALID: not an e-mail address. */
 int v2m_users_add(v2m_users_t *users, const v2m_user_t *user,
                   v2m_error_t *error);
@@ -70,14 +64,5 @@ typedef int (*v2m_users_each_pt)(void *data, const v2m_user_t *user);
 /* All users by e-mail, without their password hashes. */
 int v2m_users_list(v2m_users_t *users, v2m_users_each_pt each, void *data,
                    v2m_error_t *error);
-
-/*
- * Checks a login: V2M_OK fills the user (with the hash wiped), V2M_DENIED for
- * an unknown or disabled user or a wrong password, each after the same time;
- * V2M_INVALID when the row holds a plain-text password: to be answered as
- * V2M_DENIED and logged; V2M_UNAVAILABLE without a database.
- */
-int v2m_users_login(v2m_users_t *users, const char *email, const char *password,
-                    v2m_user_t *user, v2m_error_t *error);
 
 #endif /* V2M_USERS_H */

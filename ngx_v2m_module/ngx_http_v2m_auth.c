@@ -8,6 +8,7 @@
 #include "ngx_http_v2m_response.h"
 #include "ngx_http_v2m_task.h"
 #include "v2m_config.h"
+#include "v2m_login.h"
 
 typedef struct {
     v2m_users_t           *users;
@@ -229,8 +230,7 @@ ngx_http_v2m_login_run(void *data, v2m_error_t *error)
     v2m_user_t            user;
     ngx_http_v2m_login_t *login = data;
 
-    rc = v2m_users_login(login->users, login->email, login->password, &user,
-                         error);
+    rc = v2m_login(login->users, login->email, login->password, &user, error);
 
     ngx_explicit_memzero(login->password, sizeof(login->password));
 

@@ -1,0 +1,20 @@
+/*
+ * The decision whether someone may log in.
+ */
+
+#ifndef V2M_LOGIN_H
+#define V2M_LOGIN_H
+
+#include "v2m_users.h"
+
+/*
+ * Checks a login: V2M_OK fills the user (with the hash wiped), V2M_DENIED for
+ * an unknown or disabled user or a wrong password, each after the same time;
+ * V2M_INVALID when the row holds a plain-text password: to be answered as
+ * V2M_DENIED and logged; V2M_UNAVAILABLE without a database.  Blocks; any
+ * thread.
+ */
+int v2m_login(v2m_users_t *users, const char *email, const char *password,
+              v2m_user_t *user, v2m_error_t *error);
+
+#endif /* V2M_LOGIN_H */
