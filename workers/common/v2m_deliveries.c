@@ -24,12 +24,13 @@ typedef enum {
 
 void
 v2m_deliveries_init(v2m_deliveries_t           *deliveries,
-                    const v2m_worker_options_t *options, v2m_pool_t *pool)
+                    const v2m_worker_options_t *options,
+                    v2m_handlers_t             *handlers)
 {
     memset(deliveries, 0, sizeof(*deliveries));
 
     deliveries->options = options;
-    deliveries->pool = pool;
+    deliveries->handlers = handlers;
     TAILQ_INIT(&deliveries->publishing);
     TAILQ_INIT(&deliveries->pausing);
 }
@@ -71,7 +72,7 @@ v2m_deliveries_void(v2m_deliveries_t *deliveries)
     v2m_work_list_t waiting;
 
     TAILQ_INIT(&waiting);
-    v2m_pool_withdraw(deliveries->pool, &waiting);
+    v2m_handlers_withdraw(deliveries->handlers, &waiting);
 
     v2m_deliveries_free_list(&waiting);
     v2m_deliveries_free_list(&deliveries->publishing);
@@ -260,7 +261,7 @@ v2m_deliveries_take(v2m_deliveries_t *deliveries, const v2m_amqp_event_t *event,
 
     deliveries->taken++;
     deliveries->in_hand++;
-    v2m_pool_submit(deliveries->pool, work);
+    v2m_handlers_submit(deliveries->handlers, work);
 
     return V2M_OK;
 }
@@ -433,7 +434,7 @@ v2m_deliveries_advance(v2m_deliveries_t *deliveries, int draining,
     now = v2m_clock_ms();
 
     TAILQ_INIT(&finished);
-    v2m_pool_finished(deliveries->pool, &finished);
+    v2m_handlers_finished(deliveries->handlers, &finished);
 
     while (rc == V2M_OK && (work = TAILQ_FIRST(&finished)) != NULL) {
         TAILQ_REMOVE(&finished, work, link);
@@ -516,7 +517,7 @@ v2m_deliveries_discard_finished(v2m_deliveries_t *deliveries)
     v2m_work_list_t finished;
 
     TAILQ_INIT(&finished);
-    v2m_pool_finished(deliveries->pool, &finished);
+    v2m_handlers_finished(deliveries->handlers, &finished);
     v2m_deliveries_free_list(&finished);
 }
 
@@ -529,7 +530,7 @@ v2m_deliveries_give_back_idle(v2m_deliveries_t *deliveries, v2m_error_t *error)
     v2m_work_list_t idle;
 
     TAILQ_INIT(&idle);
-    v2m_pool_withdraw(deliveries->pool, &idle);
+    v2m_handlers_withdraw(deliveries->handlers, &idle);
 
     while ((work = TAILQ_FIRST(&deliveries->pausing)) != NULL) {
         v2m_deliveries_unpause(deliveries, work);

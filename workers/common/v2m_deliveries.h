@@ -15,12 +15,12 @@
 #include "v2m_amqp.h"
 #include "v2m_attempts.h"
 #include "v2m_error.h"
-#include "v2m_pool.h"
+#include "v2m_handlers.h"
 #include "v2m_worker.h"
 
 typedef struct {
     const v2m_worker_options_t *options;
-    v2m_pool_t                 *pool;
+    v2m_handlers_t             *handlers;
     v2m_amqp_t                 *amqp;
     uint64_t                    connection; /* counted, for old deliveries */
     uint64_t                    consumer;   /* counted likewise */
@@ -34,9 +34,10 @@ typedef struct {
     v2m_attempts_t              attempts;
 } v2m_deliveries_t;
 
-/* The options and the pool are kept, not copied. */
+/* The options and the handlers are kept, not copied. */
 void v2m_deliveries_init(v2m_deliveries_t           *deliveries,
-                         const v2m_worker_options_t *options, v2m_pool_t *pool);
+                         const v2m_worker_options_t *options,
+                         v2m_handlers_t             *handlers);
 
 void v2m_deliveries_new_connection(v2m_deliveries_t *deliveries,
                                    v2m_amqp_t       *amqp);

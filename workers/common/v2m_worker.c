@@ -12,7 +12,7 @@
 #include "v2m_deliveries.h"
 #include "v2m_log.h"
 #include "v2m_pause.h"
-#include "v2m_pool.h"
+#include "v2m_handlers.h"
 
 #define V2M_WORKER_HEARTBEAT_S 30
 #define V2M_WORKER_TIMEOUT_MS  5000
@@ -33,7 +33,7 @@
 
 typedef struct {
     const v2m_worker_options_t *options;
-    v2m_pool_t                 *pool;
+    v2m_handlers_t             *handlers;
     v2m_deliveries_t            deliveries;
     v2m_amqp_t                 *amqp; /* NULL: not connected */
     int                         consuming;
@@ -260,7 +260,7 @@ v2m_worker_turn(v2m_worker_t *worker, int64_t timeout_ms, v2m_error_t *error)
     int              rc;
     v2m_amqp_event_t event;
 
-    rc = v2m_amqp_wait(worker->amqp, v2m_pool_fd(worker->pool),
+    rc = v2m_amqp_wait(worker->amqp, v2m_handlers_fd(worker->handlers),
                        (int) timeout_ms, &event, error);
 
     if (rc == V2M_OK) {
@@ -295,7 +295,7 @@ v2m_worker_turn_unconnected(v2m_worker_t *worker, int64_t timeout_ms)
 {
     struct pollfd wake;
 
-    wake.fd = v2m_pool_fd(worker->pool);
+    wake.fd = v2m_handlers_fd(worker->handlers);
     wake.events = POLLIN;
     poll(&wake, 1, (int) timeout_ms);
 
@@ -313,7 +313,7 @@ v2m_worker_begin_drain(v2m_worker_t *worker)
     worker->drain_ms = v2m_clock_ms() + worker->options->drain_ms;
 
     v2m_log(V2M_LOG_INFO, NULL, "told to stop, %d under way",
-            v2m_pool_running(worker->pool));
+            v2m_handlers_running(worker->handlers));
 
     if (worker->amqp == NULL) {
         return;
@@ -338,7 +338,7 @@ v2m_worker_drained(v2m_worker_t *worker)
 {
     int64_t now;
 
-    if (v2m_pool_running(worker->pool) == 0
+    if (v2m_handlers_running(worker->handlers) == 0
         && (worker->amqp == NULL || v2m_deliveries_idle(&worker->deliveries)))
     {
         return 1;
@@ -434,11 +434,11 @@ v2m_worker_end(v2m_worker_t *worker)
         v2m_amqp_close(worker->amqp);
     }
 
-    if (v2m_pool_running(worker->pool) > 0) {
+    if (v2m_handlers_running(worker->handlers) > 0) {
         v2m_log(V2M_LOG_WARNING, NULL,
                 "stopped without waiting longer for %d under way, the broker "
                 "delivers them again",
-                v2m_pool_running(worker->pool));
+                v2m_handlers_running(worker->handlers));
         _exit(EXIT_FAILURE);
     }
 
@@ -460,24 +460,24 @@ v2m_worker_run(const v2m_worker_options_t *options, v2m_error_t *error)
     memset(&worker, 0, sizeof(worker));
     worker.options = options;
 
-    rc = v2m_pool_create(&worker.pool, options->jobs, options->handle,
-                         options->data, error);
+    rc = v2m_handlers_create(&worker.handlers, options->jobs, options->handle,
+                             options->data, error);
     if (rc != V2M_OK) {
         return rc;
     }
 
     atomic_store(&v2m_worker_signals, 0);
     atomic_store(&v2m_worker_stop, 0);
-    atomic_store(&v2m_worker_wake_fd, v2m_pool_fd(worker.pool));
+    atomic_store(&v2m_worker_wake_fd, v2m_handlers_fd(worker.handlers));
     v2m_worker_install_signals();
 
-    v2m_deliveries_init(&worker.deliveries, options, worker.pool);
+    v2m_deliveries_init(&worker.deliveries, options, worker.handlers);
 
     v2m_worker_loop(&worker);
     v2m_worker_end(&worker);
 
     v2m_deliveries_void(&worker.deliveries);
-    v2m_pool_destroy(worker.pool);
+    v2m_handlers_destroy(worker.handlers);
 
     return V2M_OK;
 }
