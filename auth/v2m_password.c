@@ -113,11 +113,19 @@ v2m_password_hash(const char *password, char hash[V2M_PASSWORD_HASH_MAX],
     }
 
     rc = v2m_password_setting(setting, error);
-    if (rc != V2M_OK) {
-        return rc;
+
+    if (rc == V2M_OK) {
+        rc = v2m_password_crypt(password, setting, hash, error);
     }
 
-    return v2m_password_crypt(password, setting, hash, error);
+    /* the setting is good, so it lacked something else: yescrypt names no
+     * reason when it gets no memory */
+
+    if (rc == V2M_INVALID) {
+        rc = v2m_error_set(error, V2M_ERROR, "crypt(3) failed");
+    }
+
+    return rc;
 }
 
 
@@ -160,15 +168,22 @@ v2m_password_not_a_hash(const char *password, v2m_error_t *error)
 
 
 int
+v2m_password_is_hash(const char *stored)
+{
+    /* crypt(3) also knows the old hashes without "$", but then any text of
+     * 13 letters that someone stored as it is would count as a hash */
+
+    return stored[0] == '$' && crypt_checksalt(stored) != CRYPT_SALT_INVALID;
+}
+
+
+int
 v2m_password_verify(const char *password, const char *hash, v2m_error_t *error)
 {
     int  rc, usable;
     char computed[V2M_PASSWORD_HASH_MAX];
 
-    /* crypt(3) also knows the old hashes without "$", but then any text of
-     * 13 letters that someone stored as it is would count as a hash */
-
-    if (hash[0] != '$') {
+    if (!v2m_password_is_hash(hash)) {
         return v2m_password_not_a_hash(password, error);
     }
 

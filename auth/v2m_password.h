@@ -1,7 +1,7 @@
 /*
  * Password hashes by crypt(3): the one place that uses libcrypt (libxcrypt).
  * yescrypt is written; whatever crypt(3) knows is read, such as bcrypt and
- * sha512crypt.  All functions are slow on purpose and thread-safe.
+ * sha512crypt.  Hashing is slow on purpose; all functions are thread-safe.
  */
 
 #ifndef V2M_PASSWORD_H
@@ -19,13 +19,18 @@ int v2m_password_hash(const char *password, char hash[V2M_PASSWORD_HASH_MAX],
 /*
  * V2M_OK: the password is right; V2M_DENIED: it is wrong; V2M_INVALID: the
  * stored value is no hash that crypt(3) knows, such as a plain-text password,
- * which never matches.  Every result takes as long as a hash does.
+ * which never matches.  Every result takes as long as a hash does, of the
+ * stored one's method and cost.
  */
 int v2m_password_verify(const char *password, const char *hash,
                         v2m_error_t *error);
 
-/* Takes as long as v2m_password_verify(), for an account that does not
- * exist, and returns V2M_DENIED. */
+/* For an account that does not exist: takes as long as v2m_password_verify()
+ * with a hash by v2m_password_hash(), and returns V2M_DENIED. */
 int v2m_password_verify_nobody(const char *password, v2m_error_t *error);
+
+/* 1 when the stored value begins as a hash that v2m_password_verify() knows.
+ * Fast. */
+int v2m_password_is_hash(const char *stored);
 
 #endif /* V2M_PASSWORD_H */

@@ -91,10 +91,17 @@ static const unsigned char v2m_token_letters[256] = {
 };
 
 
+/* There is one text for each sequence of bytes: bits that belong to no byte
+ * are zero (RFC 4648 section 3.5). */
 static int
 v2m_token_is_base64url(const char *text, size_t length)
 {
-    size_t i;
+    size_t   i;
+    unsigned last, unused;
+
+    if (length == 0) {
+        return 0;
+    }
 
     for (i = 0; i < length; i++) {
         if (v2m_token_letters[(unsigned char) text[i]] == 0) {
@@ -102,7 +109,10 @@ v2m_token_is_base64url(const char *text, size_t length)
         }
     }
 
-    return length > 0;
+    last = v2m_token_letters[(unsigned char) text[length - 1]] - 1u;
+    unused = (unsigned) (length % 4 * 6 % 8);
+
+    return unused != 6 && (last & ((1u << unused) - 1)) == 0;
 }
 
 
@@ -272,6 +282,7 @@ static int
 v2m_token_time(const json_t *claims, const char *name, int64_t *seconds,
                v2m_error_t *error)
 {
+    double  number;
     json_t *value;
 
     value = json_object_get(claims, name);
@@ -279,13 +290,16 @@ v2m_token_time(const json_t *claims, const char *name, int64_t *seconds,
         return V2M_NOT_FOUND;
     }
 
-    *seconds = json_integer_value(value);
+    /* RFC 7519 section 2: a NumericDate may have a fraction */
 
-    if (!json_is_integer(value) || *seconds < 1
-        || *seconds > V2M_TOKEN_TIME_MAX) {
+    number = json_number_value(value);
+
+    if (!(number >= 1 && number <= V2M_TOKEN_TIME_MAX)) {
         return v2m_error_set(error, V2M_DENIED,
                              "the token's %s is not a time in seconds", name);
     }
+
+    *seconds = (int64_t) number;
 
     return V2M_OK;
 }
@@ -334,15 +348,19 @@ v2m_token_check_times(const json_t *json, int64_t now, v2m_claims_t *claims,
 
 
 static int
-v2m_token_has_control(const char *text)
+v2m_token_is_username(const char *text)
 {
+    if (text == NULL || *text == '\0') {
+        return 0;
+    }
+
     for (; *text != '\0'; text++) {
         if ((unsigned char) *text < 0x20 || *text == 0x7f) {
-            return 1;
+            return 0;
         }
     }
 
-    return 0;
+    return 1;
 }
 
 
@@ -360,8 +378,7 @@ v2m_token_check_user(const json_t *json, const char **username,
 
     *username = json_string_value(value);
 
-    if (*username == NULL || **username == '\0'
-        || v2m_token_has_control(*username)) {
+    if (!v2m_token_is_username(*username)) {
         return v2m_error_set(error, V2M_DENIED, "the token names no user");
     }
 
@@ -481,6 +498,12 @@ v2m_token_create(const v2m_token_key_t *key, const char *username, int admin,
     jwt_t *jwt;
 
     *token = NULL;
+
+    if (!v2m_token_is_username(username)) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "the user's name is empty or has a control "
+                             "character");
+    }
 
     rc = v2m_token_make_id(id, error);
     if (rc != V2M_OK) {

@@ -37,7 +37,8 @@ void v2m_token_key_destroy(v2m_token_key_t *key);
 
 /*
  * Makes a token with username, sub, iat, exp, admin and a random jti.
- * now and lifetime are in seconds.  *token is malloc'ed.
+ * now and lifetime are in seconds.  *token is malloc'ed.  V2M_INVALID: the
+ * username is empty or has control characters, so no token of it is accepted.
  */
 int v2m_token_create(const v2m_token_key_t *key, const char *username,
                      int admin, int64_t now, int64_t lifetime, char **token,
@@ -47,7 +48,8 @@ int v2m_token_create(const v2m_token_key_t *key, const char *username,
  * Checks a token at the time now (seconds since the epoch): signature by this
  * key and its algorithm, exp present and not passed, iat and nbf not in the
  * future (each within V2M_TOKEN_LEEWAY), username (else sub) a non-empty
- * string.  V2M_DENIED: the text says what is wrong and may be shown.
+ * string without control characters, no aud.  V2M_DENIED: the text says what
+ * is wrong and may be shown.
  */
 int v2m_token_verify(const v2m_token_key_t *key, const char *token,
                      size_t length, int64_t now, v2m_claims_t *claims,

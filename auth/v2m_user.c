@@ -44,8 +44,10 @@ static const char v2m_user_help[] =
     "           before stay good until they expire\n"
     "  enable   allows logins again\n"
     "  delete   removes the user for good\n"
-    "  list     prints a line for each user, with tabs between: e-mail,\n"
-    "           \"admin\" or \"user\", \"enabled\" or \"disabled\"\n"
+    "  list     prints a line for each user, with tabs between: e-mail;\n"
+    "           \"admin\" or \"user\"; \"enabled\", \"disabled\" or "
+    "\"no-hash\":\n"
+    "           the stored password is no hash, until passwd sets one\n"
     "\n"
     "The password is asked for twice on a terminal, else it is one line of\n"
     "standard input.\n"
@@ -179,6 +181,17 @@ v2m_user_delete(v2m_user_call_t *call, v2m_error_t *error)
 }
 
 
+static const char *
+v2m_user_state(const v2m_user_t *user)
+{
+    if (user->disabled) {
+        return "disabled";
+    }
+
+    return user->hashed ? "enabled" : "no-hash";
+}
+
+
 static int
 v2m_user_print(void *data, const v2m_user_t *user)
 {
@@ -193,8 +206,7 @@ v2m_user_print(void *data, const v2m_user_t *user)
         putchar((unsigned char) *p < 0x20 || *p == 0x7f ? '?' : *p);
     }
 
-    printf("\t%s\t%s\n", user->admin ? "admin" : "user",
-           user->disabled ? "disabled" : "enabled");
+    printf("\t%s\t%s\n", user->admin ? "admin" : "user", v2m_user_state(user));
 
     return V2M_OK;
 }

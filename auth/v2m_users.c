@@ -443,6 +443,8 @@ v2m_users_read_row(MYSQL_STMT *statement, const v2m_users_columns_t *columns,
                                  error);
     }
 
+    user->hashed = rc == V2M_OK && v2m_password_is_hash(user->password);
+
     return rc;
 }
 

@@ -32,6 +32,7 @@ typedef struct {
     char password[V2M_PASSWORD_HASH_MAX];
     int  admin;
     int  disabled;
+    int  hashed; /* 0: the password is no hash, so no login ever succeeds */
 } v2m_user_t;
 
 /* Strings are copied.  Connects only when first used. */
