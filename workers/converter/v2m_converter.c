@@ -1,0 +1,270 @@
+/*
+ * v2m-converter: consumes the queue "video", turns each video into an MP3 and
+ * tells the queue "mp3".
+ */
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "v2m_config.h"
+#include "v2m_convert.h"
+#include "v2m_log.h"
+#include "v2m_mongo.h"
+#include "v2m_worker.h"
+
+#define V2M_CONVERTER_MONGO_TIMEOUT_MS 5000
+
+#define V2M_CONVERTER_CHILD "v2m-transcode"
+
+typedef struct {
+    char   *mongo_uri;
+    char   *amqp_url;
+    char   *queue;
+    char   *reply_queue;
+    char   *transcoder;
+    int64_t jobs;
+    int64_t threads;
+    int64_t attempts;
+    int64_t drain_s;
+    int64_t limit_s;
+    int64_t stall_s;
+} v2m_converter_settings_t;
+
+static const char v2m_converter_help[] =
+    "Usage: v2m-converter [--help]\n"
+    "\n"
+    "Consumes the queue of uploaded videos and makes an MP3 of each.  "
+    "Settings\n"
+    "come from the environment; each NAME can be given as NAME_FILE, the path\n"
+    "of a file that holds the value.\n"
+    "\n"
+    "  V2M_MONGO_URI    MongoDB, mongodb://HOST:PORT (required)\n"
+    "  V2M_AMQP_URL     RabbitMQ, amqp://USER:PASSWORD@HOST:PORT (required)\n"
+    "  VIDEO_QUEUE      the queue to consume (video)\n"
+    "  MP3_QUEUE        the queue of finished jobs (mp3)\n"
+    "  V2M_JOBS         conversions at a time, 1 to 256 (the number of cores)\n"
+    "  V2M_THREADS      threads that one conversion may use, 1 to 256 (the\n"
+    "                   number of cores)\n"
+    "  V2M_ATTEMPTS     attempts before a message goes to the dead letters,\n"
+    "                   1 to 1000 (5)\n"
+    "  V2M_DRAIN        on SIGTERM, seconds to finish what is under way (25)\n"
+    "  V2M_TIME_LIMIT   seconds that a conversion may take (14400)\n"
+    "  V2M_STALL_LIMIT  seconds that it may stand still (60)\n"
+    "  V2M_TRANSCODE    the program for the media (v2m-transcode, beside this\n"
+    "                   one)\n"
+    "  V2M_LOG_LEVEL    debug, info, warning or error (info)\n";
+
+
+static int64_t
+v2m_converter_cores(void)
+{
+    int       count;
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+
+    if (sched_getaffinity(0, sizeof(set), &set) == -1) {
+        return 1;
+    }
+
+    count = CPU_COUNT(&set);
+
+    return count < 1 ? 1 : count > 256 ? 256 : count;
+}
+
+
+/* The path of the transcoder beside this program. */
+static int
+v2m_converter_sibling(char path[PATH_MAX], v2m_error_t *error)
+{
+    char   *slash;
+    size_t  size;
+    ssize_t n;
+
+    size = PATH_MAX - sizeof(V2M_CONVERTER_CHILD);
+    n = readlink("/proc/self/exe", path, size);
+
+    if (n < 1 || (size_t) n == size) {
+        return v2m_error_set(error, V2M_ERROR,
+                             "cannot tell where this program is: give "
+                             "V2M_TRANSCODE");
+    }
+
+    path[n] = '\0';
+    slash = strrchr(path, '/');
+    strcpy(slash != NULL ? slash + 1 : path, V2M_CONVERTER_CHILD);
+
+    return V2M_OK;
+}
+
+
+static int
+v2m_converter_read_transcoder(v2m_converter_settings_t *settings,
+                              v2m_error_t              *error)
+{
+    int  rc;
+    char path[PATH_MAX];
+
+    rc = v2m_converter_sibling(path, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_config_string("V2M_TRANSCODE", path, &settings->transcoder,
+                               error);
+    }
+
+    if (rc == V2M_OK && access(settings->transcoder, X_OK) == -1) {
+        rc =
+            v2m_error_set(error, V2M_INVALID,
+                          "the program for the media cannot be started: %.128s:"
+                          " %s (see V2M_TRANSCODE)",
+                          settings->transcoder, strerror(errno));
+    }
+
+    return rc;
+}
+
+
+static int
+v2m_converter_read(v2m_converter_settings_t *settings, v2m_error_t *error)
+{
+    int     rc;
+    int64_t cores;
+
+    cores = v2m_converter_cores();
+
+    if ((rc = v2m_config_required("V2M_MONGO_URI", &settings->mongo_uri, error))
+            != V2M_OK
+        || (rc =
+                v2m_config_required("V2M_AMQP_URL", &settings->amqp_url, error))
+               != V2M_OK
+        || (rc = v2m_config_string("VIDEO_QUEUE", "video", &settings->queue,
+                                   error))
+               != V2M_OK
+        || (rc = v2m_config_string("MP3_QUEUE", "mp3", &settings->reply_queue,
+                                   error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_JOBS", cores, 1, 256, &settings->jobs,
+                                    error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_THREADS", cores, 1, 256,
+                                    &settings->threads, error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_ATTEMPTS", 5, 1, 1000,
+                                    &settings->attempts, error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_DRAIN", 25, 0, 86400,
+                                    &settings->drain_s, error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_TIME_LIMIT", 14400, 1, 604800,
+                                    &settings->limit_s, error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_STALL_LIMIT", 60, 1, 86400,
+                                    &settings->stall_s, error))
+               != V2M_OK)
+    {
+        return rc;
+    }
+
+    if (strcmp(settings->queue, settings->reply_queue) == 0) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "VIDEO_QUEUE and MP3_QUEUE must be two queues");
+    }
+
+    return v2m_converter_read_transcoder(settings, error);
+}
+
+
+static void
+v2m_converter_free(v2m_converter_settings_t *settings)
+{
+    v2m_config_wipe(settings->mongo_uri);
+    v2m_config_wipe(settings->amqp_url);
+    free(settings->queue);
+    free(settings->reply_queue);
+    free(settings->transcoder);
+}
+
+
+static int
+v2m_converter_start(const v2m_converter_settings_t *settings,
+                    v2m_error_t                    *error)
+{
+    int                  rc;
+    v2m_convert_t        convert;
+    v2m_mongo_options_t  mongo;
+    v2m_worker_options_t worker;
+
+    memset(&convert, 0, sizeof(convert));
+    convert.reply_queue = settings->reply_queue;
+    convert.settings.transcoder = settings->transcoder;
+    convert.settings.threads = (int) settings->threads;
+    convert.settings.limit_ms = settings->limit_s * 1000;
+    convert.settings.stall_ms = settings->stall_s * 1000;
+    convert.settings.stopping = v2m_worker_stopping;
+
+    mongo.application = "v2m-converter";
+    mongo.timeout_ms = V2M_CONVERTER_MONGO_TIMEOUT_MS;
+
+    rc = v2m_mongo_create(&convert.mongo, settings->mongo_uri, &mongo, error);
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    memset(&worker, 0, sizeof(worker));
+    worker.name = "v2m-converter";
+    worker.url = settings->amqp_url;
+    worker.queue = settings->queue;
+    worker.reply_queue = settings->reply_queue;
+    worker.jobs = (int) settings->jobs;
+    worker.delivery_limit = (int) settings->attempts;
+    worker.drain_ms = (int) settings->drain_s * 1000;
+    worker.handle = v2m_convert_handle;
+    worker.data = &convert;
+
+    rc = v2m_worker_run(&worker, error);
+
+    v2m_mongo_destroy(convert.mongo);
+
+    return rc;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int                      rc;
+    v2m_error_t              error;
+    v2m_converter_settings_t settings;
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(v2m_converter_help, stdout);
+        return EXIT_SUCCESS;
+    }
+
+    if (argc != 1) {
+        fputs(v2m_converter_help, stderr);
+        return 2;
+    }
+
+    v2m_log_init("v2m-converter");
+    memset(&settings, 0, sizeof(settings));
+
+    rc = v2m_converter_read(&settings, &error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_converter_start(&settings, &error);
+    }
+
+    if (rc != V2M_OK) {
+        v2m_log(V2M_LOG_ERROR, NULL, "%s", error.text);
+    }
+
+    v2m_converter_free(&settings);
+
+    return rc == V2M_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}

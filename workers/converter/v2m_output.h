@@ -1,0 +1,48 @@
+/*
+ * An MP3 on its way into GridFS: chunks are stored as they fill up, all but
+ * the first, which the transcoder writes again at the end (the Xing or Info
+ * header is in it).  The file becomes visible with v2m_output_finish().
+ */
+
+#ifndef V2M_OUTPUT_H
+#define V2M_OUTPUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "v2m_error.h"
+#include "v2m_gridfs.h"
+#include "v2m_id.h"
+#include "v2m_mongo.h"
+
+typedef struct {
+    v2m_mongo_t   *mongo;
+    v2m_id_t       id;     /* fresh for each attempt */
+    int64_t        length; /* bytes so far */
+    int            stored; /* chunks may be in the store */
+    unsigned char *first;  /* chunk 0, held back */
+    unsigned char *chunk;  /* the one being filled; NULL while it is chunk 0 */
+} v2m_output_t;
+
+/* Makes a fresh id; stores nothing yet.  To be closed with
+ * v2m_output_close(). */
+void v2m_output_init(v2m_output_t *output, v2m_mongo_t *mongo);
+
+/* Frees the memory. */
+void v2m_output_close(v2m_output_t *output);
+
+/* Takes bytes at the end of what was written, or again within the first
+ * chunk.  V2M_CORRUPT: anywhere else. */
+int v2m_output_write(v2m_output_t *output, int64_t offset,
+                     const unsigned char *bytes, size_t length,
+                     v2m_error_t *error);
+
+/* Stores the rest, the first chunk and the files document.  The name may be
+ * NULL. */
+int v2m_output_finish(v2m_output_t *output, const char *name,
+                      v2m_error_t *error);
+
+/* Deletes whatever was stored of it. */
+int v2m_output_discard(v2m_output_t *output, v2m_error_t *error);
+
+#endif /* V2M_OUTPUT_H */
