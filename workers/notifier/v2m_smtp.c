@@ -21,7 +21,7 @@ struct v2m_smtp_client_s {
     const char        *text;
     size_t             length;
     char               fault[CURL_ERROR_SIZE];
-    char               reply[160]; /* the server's last line */
+    char refusal[160]; /* the server's last line of a 4xx or 5xx */
 };
 
 struct v2m_smtp_s {
@@ -71,7 +71,11 @@ v2m_smtp_reply(char *line, size_t size, size_t count, void *data)
     {
     }
 
-    snprintf(client->reply, sizeof(client->reply), "%.*s", (int) length, line);
+    /* the good answer to the QUIT that follows tells nothing */
+    if (length > 0 && (line[0] == '4' || line[0] == '5')) {
+        snprintf(client->refusal, sizeof(client->refusal), "%.*s", (int) length,
+                 line);
+    }
 
     return size * count;
 }
@@ -325,10 +329,10 @@ v2m_smtp_give_client(v2m_smtp_t *smtp, v2m_smtp_client_t *client)
 }
 
 
-/* The login and TLS are between the operator and the server: no fault of the
- * mail, whatever the reply's first digit. */
+/* Greeting, login and TLS are between the operator and the server: no fault of
+ * the mail, whatever the reply's first digit. */
 static int
-v2m_smtp_class(CURLcode result, long reply)
+v2m_smtp_class(CURLcode result, long reply, int begun)
 {
     switch (result) {
     case CURLE_LOGIN_DENIED:
@@ -347,7 +351,18 @@ v2m_smtp_class(CURLcode result, long reply)
         return V2M_DENIED;
     }
 
-    return reply >= 500 && reply <= 599 ? V2M_INVALID : V2M_UNAVAILABLE;
+    if (reply < 500 || reply > 599) {
+        return V2M_UNAVAILABLE;
+    }
+
+    /* to the greeting, or to EHLO and HELO */
+    if ((result == CURLE_WEIRD_SERVER_REPLY && !begun)
+        || result == CURLE_REMOTE_ACCESS_DENIED)
+    {
+        return V2M_DENIED;
+    }
+
+    return V2M_INVALID;
 }
 
 
@@ -356,11 +371,13 @@ v2m_smtp_perform(v2m_smtp_client_t *client, v2m_error_t *error)
 {
     int      code;
     long     reply;
+    size_t   length;
     CURLcode result;
 
     reply = 0;
+    length = client->length;
     client->fault[0] = '\0';
-    client->reply[0] = '\0';
+    client->refusal[0] = '\0';
 
     result = curl_easy_perform(client->curl);
     if (result == CURLE_OK) {
@@ -368,11 +385,11 @@ v2m_smtp_perform(v2m_smtp_client_t *client, v2m_error_t *error)
     }
 
     curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &reply);
-    code = v2m_smtp_class(result, reply);
+    code = v2m_smtp_class(result, reply, client->length < length);
 
     if (reply >= 400) {
         return v2m_error_set(error, code, "the mail server answered \"%s\"",
-                             client->reply);
+                             client->refusal);
     }
 
     return v2m_error_set(error, code, "cannot send by the mail server: %s",

@@ -40,8 +40,8 @@ void v2m_smtp_destroy(v2m_smtp_t *smtp);
 /*
  * Sends one mail.  from and to are bare addresses.
  * V2M_UNAVAILABLE: no server, a time-out, or a temporary refusal (4xx);
- * V2M_DENIED: the server refuses our login or has no TLS: the operator must
- * act, then it works; V2M_INVALID: the server refused the mail for good.
+ * V2M_DENIED: the server refuses us or our login, or has no TLS: the operator
+ * must act, then it works; V2M_INVALID: the server refused the mail for good.
  */
 int v2m_smtp_send(v2m_smtp_t *smtp, const char *from, const char *to,
                   const char *text, size_t length, v2m_error_t *error);
