@@ -6,8 +6,10 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "v2m_channel.h"
 
@@ -19,8 +21,7 @@
 
 #define V2M_SANDBOX_MEMORY ((rlim_t) 1024 * 1024 * 1024)
 
-/* Reads from and writes to these descriptors only; 2 is the log. */
-#define V2M_SANDBOX_LOG 2
+#define V2M_SANDBOX_LOG STDERR_FILENO
 
 /* Anything else fails with EPERM, which libraries can cope with. */
 static const char *const v2m_sandbox_calls[] = {
@@ -44,15 +45,11 @@ static const char *const v2m_sandbox_calls[] = {
     "gettimeofday",
     "madvise",
     "membarrier",
-    "mmap",
-    "mmap2",
-    "mprotect",
     "mremap",
     "munmap",
     "nanosleep",
     "poll",
     "ppoll",
-    "recvfrom",
     "restart_syscall",
     "rseq",
     "rt_sigaction",
@@ -60,7 +57,6 @@ static const char *const v2m_sandbox_calls[] = {
     "rt_sigreturn",
     "sched_getaffinity",
     "sched_yield",
-    "sendmsg",
     "set_robust_list",
     "set_tid_address",
     "sigaltstack",
@@ -118,34 +114,43 @@ v2m_sandbox_limit(int resource, rlim_t value, v2m_error_t *error)
 }
 
 
+/* What a sanitizer needs: memory for its shadow, files for its reports. */
 static int
 v2m_sandbox_limits(v2m_error_t *error)
 {
-    int rc;
+    int    rc;
+    size_t i;
 
-    if ((rc = v2m_sandbox_limit(RLIMIT_CORE, 0, error)) != V2M_OK
-        || (rc = v2m_sandbox_limit(RLIMIT_FSIZE, 0, error)) != V2M_OK)
-    {
-        return rc;
+    static const struct {
+        int    resource;
+        rlim_t value;
+        int    sanitizer;
+    } limits[] = {
+        { RLIMIT_CORE, 0, 1 },
+        { RLIMIT_FSIZE, 0, 0 },
+        { RLIMIT_NOFILE, V2M_CHANNEL_FD + 1, 0 },
+        { RLIMIT_AS, V2M_SANDBOX_MEMORY, 0 },
+    };
+
+    for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        if (V2M_SANDBOX_SANITIZER && !limits[i].sanitizer) {
+            continue;
+        }
+
+        rc = v2m_sandbox_limit(limits[i].resource, limits[i].value, error);
+        if (rc != V2M_OK) {
+            return rc;
+        }
     }
 
-    if (V2M_SANDBOX_SANITIZER) {
-        return V2M_OK;
-    }
-
-    if ((rc = v2m_sandbox_limit(RLIMIT_NOFILE, V2M_CHANNEL_FD + 1, error))
-        != V2M_OK)
-    {
-        return rc;
-    }
-
-    return v2m_sandbox_limit(RLIMIT_AS, V2M_SANDBOX_MEMORY, error);
+    return V2M_OK;
 }
 
 
 /* A call that this kernel or machine does not have needs no rule. */
 static int
-v2m_sandbox_rule(scmp_filter_ctx filter, uint32_t action, const char *name)
+v2m_sandbox_rule(scmp_filter_ctx filter, uint32_t action, const char *name,
+                 const struct scmp_arg_cmp *argument)
 {
     int number, rc;
 
@@ -154,9 +159,50 @@ v2m_sandbox_rule(scmp_filter_ctx filter, uint32_t action, const char *name)
         return 0;
     }
 
-    rc = seccomp_rule_add(filter, action, number, 0);
+    rc = seccomp_rule_add_array(filter, action, number,
+                                argument != NULL ? 1 : 0, argument);
 
     return rc == -EDOM ? 0 : rc;
+}
+
+
+/* Calls that are allowed with a certain argument only. */
+static int
+v2m_sandbox_fill_bounded(scmp_filter_ctx filter)
+{
+    int    rc;
+    size_t i;
+
+    const struct {
+        const char         *name;
+        struct scmp_arg_cmp argument;
+    } bounded[] = {
+        /* the two ways out */
+        { "recvfrom", SCMP_A0(SCMP_CMP_EQ, V2M_CHANNEL_FD) },
+        { "sendmsg", SCMP_A0(SCMP_CMP_EQ, V2M_CHANNEL_FD) },
+        { "write", SCMP_A0(SCMP_CMP_EQ, V2M_SANDBOX_LOG) },
+
+        /* a thread, but no process */
+        { "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD) },
+
+        /* memory, but no new code */
+        { "mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
+        { "mmap2", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
+        { "mprotect", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
+
+        /* abort(), and names of threads */
+        { "tgkill", SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t) getpid()) },
+        { "prctl", SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME) },
+    };
+
+    rc = 0;
+
+    for (i = 0; rc == 0 && i < sizeof(bounded) / sizeof(bounded[0]); i++) {
+        rc = v2m_sandbox_rule(filter, SCMP_ACT_ALLOW, bounded[i].name,
+                              &bounded[i].argument);
+    }
+
+    return rc;
 }
 
 
@@ -168,45 +214,22 @@ v2m_sandbox_fill(scmp_filter_ctx filter)
     rc = 0;
 
     for (i = 0; rc == 0 && v2m_sandbox_calls[i] != NULL; i++) {
-        rc = v2m_sandbox_rule(filter, SCMP_ACT_ALLOW, v2m_sandbox_calls[i]);
+        rc = v2m_sandbox_rule(filter, SCMP_ACT_ALLOW, v2m_sandbox_calls[i],
+                              NULL);
     }
 
     for (i = 0; rc == 0 && v2m_sandbox_deadly[i] != NULL; i++) {
         rc = v2m_sandbox_rule(filter, SCMP_ACT_KILL_PROCESS,
-                              v2m_sandbox_deadly[i]);
+                              v2m_sandbox_deadly[i], NULL);
     }
 
+    /* clone3() hides its flags, and the C library goes back to clone() when
+     * there is no clone3() */
     if (rc == 0) {
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1,
-                              SCMP_A0(SCMP_CMP_EQ, V2M_SANDBOX_LOG));
+        rc = v2m_sandbox_rule(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3", NULL);
     }
 
-    /* a thread, but no process; clone3() hides its flags, and the C library
-     * goes back to clone() when there is no clone3() */
-    if (rc == 0) {
-        rc = seccomp_rule_add(
-            filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-            SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-    }
-
-    if (rc == 0) {
-        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3),
-                              0);
-    }
-
-    /* abort() */
-    if (rc == 0) {
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                              SCMP_A2(SCMP_CMP_EQ, SIGABRT));
-    }
-
-    /* names of threads */
-    if (rc == 0) {
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-                              SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
-    }
-
-    return rc;
+    return rc == 0 ? v2m_sandbox_fill_bounded(filter) : rc;
 }
 
 
@@ -245,6 +268,9 @@ v2m_sandbox_enter(v2m_error_t *error)
     {
         return v2m_sandbox_failed("prctl()", errno, error);
     }
+
+    /* the parent should not have passed on anything else */
+    closefrom(V2M_CHANNEL_FD + 1);
 
     rc = v2m_sandbox_limits(error);
 

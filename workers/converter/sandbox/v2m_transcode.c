@@ -5,6 +5,7 @@
  */
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,23 +24,36 @@
 #define V2M_TRANSCODE_LINES 20
 
 
+/* FFmpeg's complaints quote the file: nothing of it may look like a line of
+ * the log's own.  May be called by any thread. */
 static void
 v2m_transcode_log(void *context, int level, const char *format, va_list args)
 {
-    int  newline;
-    char line[256];
+    int   prefix;
+    char *p, line[256];
 
-    static int lines;
+    static atomic_int lines;
 
-    if (level > AV_LOG_ERROR || lines >= V2M_TRANSCODE_LINES) {
+    /* the video decoders are kept away on purpose */
+    if (level > AV_LOG_ERROR || strstr(format, "not on whitelist") != NULL
+        || atomic_fetch_add(&lines, 1) >= V2M_TRANSCODE_LINES)
+    {
         return;
     }
 
-    newline = 1;
-    lines++;
+    prefix = 1;
     av_log_format_line2(context, level, format, args, line, sizeof(line),
-                        &newline);
-    fputs(line, stderr);
+                        &prefix);
+
+    line[strcspn(line, "\n")] = '\0';
+
+    for (p = line; *p != '\0'; p++) {
+        if (*p < 0x20 || *p > 0x7e) {
+            *p = '?';
+        }
+    }
+
+    fprintf(stderr, "%s\n", line);
 }
 
 
