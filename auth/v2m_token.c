@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #define V2M_TOKEN_ALGORITHM "HS256"
@@ -209,13 +210,14 @@ v2m_token_parse(const char *text, size_t length, const char *what,
 /*
  * The algorithm is looked at before libjwt sees the token, so that the key is
  * never used with another one.  Names of keys inside the header (jwk, jku,
- * x5u, kid) are nothing to us; "crit" names what must not be ignored.
+ * x5u, kid) are nothing to us; "crit" names what must not be ignored; "typ"
+ * sets other uses of the same key apart (RFC 8725 section 3.11).
  */
 static int
 v2m_token_check_header(const v2m_token_parts_t *parts, v2m_error_t *error)
 {
     int         rc;
-    json_t     *header;
+    json_t     *header, *type;
     const char *algorithm;
 
     rc = v2m_token_parse(parts->header, parts->header_length, "header", &header,
@@ -225,10 +227,17 @@ v2m_token_check_header(const v2m_token_parts_t *parts, v2m_error_t *error)
     }
 
     algorithm = json_string_value(json_object_get(header, "alg"));
+    type = json_object_get(header, "typ");
 
     if (algorithm == NULL || strcmp(algorithm, V2M_TOKEN_ALGORITHM) != 0) {
         rc = v2m_error_set(error, V2M_DENIED,
                            "the token is not signed with " V2M_TOKEN_ALGORITHM);
+
+    } else if (type != NULL
+               && (!json_is_string(type)
+                   || strcasecmp(json_string_value(type), "JWT") != 0))
+    {
+        rc = v2m_error_set(error, V2M_DENIED, "the token is no JWT");
 
     } else if (json_object_get(header, "crit") != NULL) {
         rc = v2m_error_set(error, V2M_DENIED,
