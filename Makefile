@@ -1,6 +1,63 @@
+# What a person types; how things are built is in build.mk.
+
+.DEFAULT_GOAL := build
+
 include build.mk
 
-# The embedded MongoDB-wire server
+# All cores, unless make was told a number.
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+# PACKAGES=no leaves the installing of packages to you.
+ifeq ($(PACKAGES),no)
+need = @:
+else
+need = @stack/packages.sh --quiet
+endif
+
+.PHONY: help packages build demo test up down status logs clean
+
+help:
+	@echo 'make demo    install what is missing, build, start the local stack, and take'
+	@echo '             a video through it; VIDEO=file.mp4 for one of your own'
+	@echo 'make test    install what is missing, build, and run every test;'
+	@echo '             PHASES="unit e2e" for some of them, see t/run --help'
+	@echo
+	@echo 'make up      start the local stack on 127.0.0.1, under run/'
+	@echo 'make down    stop it'
+	@echo 'make status  what of it runs, and where'
+	@echo 'make logs    the end of its logs; ./v2mctl help tells more'
+	@echo
+	@echo 'make build   the programs and the nginx module, into build/release'
+	@echo '             (SANITIZE=1: with sanitizers, into build/sanitize)'
+	@echo 'make packages  only install what is missing to build and to run'
+	@echo 'make clean   remove build/'
+	@echo
+	@echo 'PACKAGES=no keeps every one of them from installing packages.'
+
+packages:
+	@stack/packages.sh run
+
+# The packages first: build.mk asks pkg-config while it is read.
+build:
+	$(need) run
+	+@$(MAKE) --no-print-directory -f build.mk $(JOBS) programs
+
+demo:
+	+@V2M_PACKAGES=$(PACKAGES) MAKE='$(MAKE)' stack/demo.sh $(if $(VIDEO),'$(VIDEO)')
+
+test:
+	$(need) run test
+	+@t/run $(PHASES)
+
+up: build
+	@./v2mctl up
+
+down status logs:
+	@./v2mctl $@
+
+clean:
+	rm -rf build
+
+# The embedded MongoDB-wire server.
 build/v2m-mongo: $(wildcard docker/mongo/*.go docker/mongo/go.*)
-	@mkdir -p $(@D)
-	cd docker/mongo && go build -trimpath -o $(CURDIR)/$@ .
+	@stack/build-mongo.sh $@

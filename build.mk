@@ -1,6 +1,8 @@
-# How the programs and the nginx module are built; included by the Makefile.
+# How the programs and the nginx module are built; included by the Makefile,
+# and complete in itself: make -f build.mk
 #   B         where everything is built (build/release)
 #   SANITIZE  1: AddressSanitizer and UBSan, in build/sanitize
+#   V         1: print the commands
 
 ifeq ($(SANITIZE),1)
 B            ?= build/sanitize
@@ -27,6 +29,13 @@ FFMPEG_LIBS   := $(shell pkg-config --libs libavformat libavcodec libavfilter li
 CURL_LIBS     := $(shell pkg-config --libs libcurl 2>/dev/null)
 CPPFLAGS      += $(MONGO_CFLAGS)
 
+# A line per file instead of its command
+ifeq ($(V),1)
+line =
+else
+line = @printf '  %-5s %s\n' '$(1)' '$(2)';
+endif
+
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 # auth/v2m_user.c is a program, the rest of auth/ is shared
@@ -43,32 +52,33 @@ PROGRAMS = $(B)/v2m-user $(B)/v2m-converter $(B)/v2m-transcode \
            $(B)/v2m-notifier $(B)/v2m-sweep
 MODULE   = $(B)/ngx_http_v2m_module.so
 
-.PHONY: build
-build: $(PROGRAMS) $(MODULE)
+.PHONY: programs
+programs: $(PROGRAMS) $(MODULE)
+	@echo 'build      done: $(B)'
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call line,CC,$<) $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/obj/workers/converter/sandbox/%.o: CPPFLAGS += $(FFMPEG_CFLAGS) -Iworkers/converter
 $(B)/obj/workers/converter/%.o: CPPFLAGS += -Iworkers/converter
 
 $(B)/v2m-user: $(call objects,auth/v2m_user.c) $(AUTH_OBJECTS) \
                $(call objects,core/v2m_error.c core/v2m_config.c)
-	$(CC) $(LDFLAGS) -o $@ $^ $(AUTH_LIBS)
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(AUTH_LIBS)
 
 $(B)/v2m-converter: $(call objects,$(CONVERTER_SOURCES)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
 $(B)/v2m-transcode: $(call objects,$(CHILD_SOURCES) $(CHANNEL_SOURCES)) \
                     $(call objects,core/v2m_error.c core/v2m_options.c core/v2m_utf8.c)
-	$(CC) $(LDFLAGS) -o $@ $^ $(FFMPEG_LIBS) -lm -lseccomp
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(FFMPEG_LIBS) -lm -lseccomp
 
 $(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(CURL_LIBS)
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(CURL_LIBS)
 
 $(B)/v2m-sweep: $(call objects,$(wildcard workers/sweep/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
 # Unit tests: each t/unit/test_NAME.c is a program of its own that takes what
 # it needs of all the code but the programs' main files.
@@ -84,14 +94,14 @@ CMOCKA_LIBS   := $(shell pkg-config --libs cmocka 2>/dev/null)
 unit-tests: $(UNIT_TESTS)
 
 $(B)/libtested.a: $(TESTED)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call line,AR,$@) rm -f $@ && $(AR) rcs $@ $^
 
 $(B)/obj/t/unit/%.o: CPPFLAGS += $(FFMPEG_CFLAGS) -Iworkers/converter \
                      -Iworkers/converter/sandbox -Iworkers/notifier -Iworkers/sweep
 
 $(B)/t/unit/%: $(B)/obj/t/unit/%.o $(B)/libtested.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(AUTH_LIBS) $(CORE_LIBS) \
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(AUTH_LIBS) $(CORE_LIBS) \
 	    $(CURL_LIBS) $(FFMPEG_LIBS) -lm -lseccomp
 
 .SECONDARY:
@@ -103,15 +113,16 @@ MODULE_FLAGS    = $(if $(filter 1,$(SANITIZE)),$(VARIANT_FLAGS),)
 
 $(B)/nginx/objs/Makefile: config | $(NGINX_SOURCE)/configure
 	@mkdir -p $(B)
-	rm -rf $(B)/nginx && cp -r $(NGINX_SOURCE) $(B)/nginx && chmod -R u+w $(B)/nginx
-	cd $(B)/nginx && bash -c '. ./conf_flags && ./configure \
+	$(call line,NGINX,$(B)/nginx) rm -rf $(B)/nginx && cp -r $(NGINX_SOURCE) $(B)/nginx \
+	    && chmod -R u+w $(B)/nginx
+	@cd $(B)/nginx && bash -c '. ./conf_flags && ./configure \
 	    "$${NGX_CONF_FLAGS[@]}" \
 	    --with-cc-opt="$(MODULE_FLAGS)" --with-ld-opt="$(MODULE_FLAGS)" \
 	    --add-dynamic-module=$(CURDIR)' > $(CURDIR)/$(B)/nginx-configure.log \
 	    || { cat $(CURDIR)/$(B)/nginx-configure.log; false; }
 
 $(MODULE): $(B)/nginx/objs/Makefile $(MODULE_SOURCES)
-	$(MAKE) -C $(B)/nginx -s -f objs/Makefile modules
-	cp $(B)/nginx/objs/ngx_http_v2m_module.so $@
+	$(call line,NGINX,$@) $(MAKE) -C $(B)/nginx -s -f objs/Makefile modules
+	@cp $(B)/nginx/objs/ngx_http_v2m_module.so $@.new && mv $@.new $@
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

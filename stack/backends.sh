@@ -25,12 +25,8 @@ mongo_start() {
         return
     fi
 
-    if [[ ! -x $top/build/v2m-mongo ]]; then
-        say "mongo      is being built, once; this may take two minutes"
-        make -C "$top" --no-print-directory build/v2m-mongo \
-            || die "the embedded MongoDB server could not be built; give one" \
-                   "that runs with V2M_MONGO_URI=mongodb://HOST:PORT"
-    fi
+    [[ -x $top/build/v2m-mongo ]] \
+        || "$top/stack/build-mongo.sh" "$top/build/v2m-mongo" || exit 1
 
     data=$V2M_RUN/mongo
     mkdir -p "$data"

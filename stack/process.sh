@@ -104,26 +104,6 @@ died() {
 }
 
 
-# One line that changes on a terminal; elsewhere a line every five seconds.
-progress() {
-    if [[ -t 1 ]]; then
-        printf '\r\033[K%s' "$1"
-        progress_open=1
-    elif ((SECONDS - ${progress_last:-0} >= 5)); then
-        say "$1"
-        progress_last=$SECONDS
-    fi
-}
-
-
-progress_end() {
-    if [[ -n ${progress_open:-} ]]; then
-        printf '\r\033[K'
-        progress_open=
-    fi
-}
-
-
 # halt NAME [SECONDS]: asks it to end, and after so many seconds makes it.
 halt() {
     local name=$1 limit=${2:-30} pid began=$SECONDS shown=0 waited

@@ -1,0 +1,370 @@
+#!/bin/bash
+#
+# Installs the Debian packages that are missing.
+#
+#   stack/packages.sh [--quiet] SET...
+#
+# SET: run   what building and running v2m takes
+#      test  what only the tests take
+#
+# Nothing is installed, and nobody is asked for a password, when nothing is
+# missing; --quiet then says nothing.  The services that packages bring are
+# neither started now nor enabled for the next boot: the local stack runs
+# servers of its own.
+
+set -u
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+log=$top/build/packages.log
+
+. "$top/stack/progress.sh"
+. "$top/stack/go.sh"
+
+build_packages=(
+    gcc libc6-dev make pkgconf
+    nginx nginx-dev
+    libmongoc-dev libjansson-dev librabbitmq-dev libmariadb-dev libjwt-dev
+    libcrypt-dev libcurl4-openssl-dev libseccomp-dev
+    libavformat-dev libavcodec-dev libavfilter-dev libswresample-dev
+    libavutil-dev
+)
+
+stack_packages=(
+    mariadb-server mariadb-client rabbitmq-server ffmpeg
+    python3 python3-aiosmtpd
+    curl ca-certificates procps iproute2
+)
+
+test_packages=(
+    libcmocka-dev libtest-nginx-perl perl
+    python3-pytest python3-pymongo python3-gridfs python3-bson python3-pika
+    nghttp2-client clang-format shellcheck valgrind git openssl
+)
+
+# What packages start by themselves: not wanted here.
+services=(nginx mariadb rabbitmq-server epmd.service epmd.socket)
+
+
+say() {
+    printf '%s\n' "$*"
+}
+
+
+fail() {
+    progress_end
+    printf 'packages: %s\n' "$@" >&2
+    exit 1
+}
+
+
+# missing PACKAGE...: those that are not installed.
+missing() {
+    local name state
+    local -A installed=()
+
+    while read -r name state; do
+        [[ $state != installed ]] || installed[${name%%:*}]=1
+    done < <(dpkg-query -W -f '${binary:Package} ${db:Status-Status}\n' \
+        "$@" 2>/dev/null)
+
+    for name in "$@"; do
+        [[ -n ${installed[$name]:-} ]] || printf '%s\n' "$name"
+    done
+}
+
+
+# Whether the embedded MongoDB-wire server has to be built, and cannot be.
+need_go() {
+    [[ -z ${V2M_MONGO_URI:-} && -z ${V2M_MONGO_URI_FILE:-} ]] \
+        && ! command -v mongod >/dev/null \
+        && [[ ! -x $top/build/v2m-mongo ]] \
+        && ! find_go >/dev/null
+}
+
+
+# The part that needs the administrator's rights.  Prints apt-get's words, and
+# its state for show_progress.
+
+# candidate PACKAGE [VERSION]: whether apt can install it, that new at least.
+candidate() {
+    local found
+
+    found=$(LC_ALL=C apt-cache policy "$1" 2>/dev/null \
+        | sed -n 's/^ *Candidate: //p')
+    [[ -n $found && $found != "(none)" ]] \
+        && dpkg --compare-versions "$found" ge "${2:-0}"
+}
+
+
+# release SUITE PACKAGE REASON: lets apt take PACKAGE from another suite of
+# this machine's own mirror, and nothing but what is asked for by name.
+release() {
+    local suite=$1 package=$2 line uri signed
+    local source=/etc/apt/sources.list.d/v2m-$suite.sources
+    local codename
+
+    codename=$(. /etc/os-release; printf '%s' "${VERSION_CODENAME:-}")
+    line=$(apt-get indextargets --format \
+        '$(REPO_URI) $(COMPONENT) $(RELEASE) $(SIGNED_BY)' \
+        'Created-By: Packages' 'Origin: Debian' \
+        | grep -E "^[^ ]+ main (${codename:-stable}|stable|testing|unstable|sid) " \
+        | head -n 1)
+
+    if [[ -z $line ]]; then
+        say "E: $package is in Debian's $suite, but no Debian mirror is" \
+            "among this machine's apt sources"
+        return 1
+    fi
+
+    read -r uri _ _ signed <<<"$line"
+    [[ $signed == /* ]] || signed=/usr/share/keyrings/debian-archive-keyring.gpg
+
+    say "adding $source for $package, $3"
+    cat >"$source" <<SOURCE
+# Written by v2m for $package alone; /etc/apt/preferences.d/v2m-$suite
+# keeps everything else of it away.
+Types: deb
+URIs: $uri
+Suites: $suite
+Components: main
+$([[ ! -r $signed ]] || say "Signed-By: $signed")
+SOURCE
+    cat >"/etc/apt/preferences.d/v2m-$suite" <<PIN
+Explanation: v2m takes $package from $suite, which must replace nothing.
+Package: *
+Pin: release n=$suite
+Pin-Priority: 50
+PIN
+
+    apt_get update -o Dir::Etc::sourcelist="$source" \
+        -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0
+    candidate "$package"
+}
+
+
+apt_get() {
+    apt-get -y -q -o Acquire::Retries=2 -o Acquire::http::Timeout=30 \
+        -o Dpkg::Use-Pty=0 -o APT::Status-Fd=1 \
+        -o DPkg::Lock::Timeout=300 "$@"
+}
+
+
+# Keeps maintainer scripts from starting services until the end.
+policy=/usr/sbin/policy-rc.d
+kept=/usr/sbin/policy-rc.d.before-v2m
+
+deny_services() {
+    # when an earlier run was killed, the true one is kept already
+    if [[ -e $policy && ! -e $kept ]] && ! grep -qs 'v2m' "$policy"; then
+        mv "$policy" "$kept"
+    fi
+    printf '#!/bin/sh\n# v2m, while it installs packages\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+}
+
+
+allow_services() {
+    if [[ -e $kept ]]; then
+        mv "$kept" "$policy"
+    else
+        rm -f "$policy"
+    fi
+}
+
+
+install_as_root() {
+    local names=("$@") name enabled=() go
+
+    export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 NEEDRESTART_MODE=l
+    umask 022
+
+    for name in "${services[@]}"; do
+        [[ ! -e $(unit_file "$name") ]] || enabled+=("$name")
+    done
+
+    apt_get update || say "W: some package lists could not be fetched"
+
+    for name in "${!names[@]}"; do
+        case ${names[name]} in
+            libtest-nginx-perl)
+                candidate libtest-nginx-perl \
+                    || release forky libtest-nginx-perl "the tests of nginx" \
+                    || return 1
+                ;;
+            go)
+                go=golang-1.23-go
+                if candidate golang-go 2:1.23; then
+                    go=golang-go
+                elif ! candidate "$go"; then
+                    release bookworm-backports "$go" \
+                        "to build the MongoDB server" || return 1
+                fi
+                names[name]=$go
+                ;;
+        esac
+    done
+
+    trap allow_services EXIT
+    trap 'exit 130' INT TERM HUP
+    deny_services
+    apt_get install --no-install-recommends "${names[@]}" || return 1
+
+    # those that came now
+    for name in "${services[@]}"; do
+        if [[ -e $(unit_file "$name") && " ${enabled[*]} " != *" $name "* ]]
+        then
+            systemctl --quiet disable "$name" 2>/dev/null \
+                && say "$name is not enabled"
+        fi
+    done
+    return 0
+}
+
+
+unit_file() {
+    local name=$1
+
+    [[ $name == *.* ]] || name+=.service
+    printf '%s' "/lib/systemd/system/$name"
+}
+
+
+# Runs install_as_root as root.
+as_root() {
+    local pass=() name
+
+    if ((EUID == 0)); then
+        "$BASH" "${BASH_SOURCE[0]}" --as-root "$@"
+        return
+    fi
+
+    for name in http_proxy https_proxy no_proxy; do
+        [[ -z ${!name:-} ]] || pass+=("$name=${!name}")
+    done
+    sudo env "${pass[@]}" "$BASH" "${BASH_SOURCE[0]}" --as-root "$@"
+}
+
+
+may_be_root() {
+    ((EUID != 0)) || return 0
+
+    command -v sudo >/dev/null \
+        || fail "installing takes the administrator's rights, and there is no sudo." \
+                "As root, run:  cd $top && stack/packages.sh ${sets[*]}"
+
+    sudo -n true 2>/dev/null || sudo -v \
+        || fail "sudo did not give the administrator's rights." \
+                "As root, run:  cd $top && stack/packages.sh ${sets[*]}"
+}
+
+
+# Reads apt-get's words, keeps them, and shows how far it is.
+show_progress() {
+    local line
+
+    while IFS= read -r line; do
+        printf '%s\n' "$line" >>"$log"
+        case $line in
+            dlstatus:*) progress "packages   downloading$(percent "$line")" ;;
+            pmstatus:*) progress "packages   installing$(percent "$line")" ;;
+            adding\ * | *\ is\ not\ enabled)
+                progress_end
+                say "packages   $line"
+                ;;
+        esac
+    done
+    progress_end
+}
+
+
+# The percentage in one of apt-get's lines of state.
+percent() {
+    [[ $1 =~ :([0-9]+)(\.[0-9]+)?: ]] && printf ', %d %%' "${BASH_REMATCH[1]}"
+}
+
+
+explain_failure() {
+    progress_end
+    {
+        say "packages: not everything could be installed; the last lines of $log:"
+        grep -v '^[dp][lm]status:' "$log" | tail -n 12 | sed 's/^/    /'
+        if grep -qE 'Could not (resolve|connect)|Temporary failure|Unable to connect|timed out|Failed to fetch' "$log"
+        then
+            say "packages: the package mirror cannot be reached: is there a" \
+                "network, and does it take http_proxy to reach it?  When it is" \
+                "back, run the same command again."
+        elif grep -q 'Unable to locate package\|has no installation candidate' "$log"
+        then
+            say "packages: v2m's packages are those of Debian 12 and 13; here" \
+                "some are missing.  Install what they hold in another way," \
+                "and run make with PACKAGES=no."
+        else
+            say "packages: when apt-get works again, run the same command again."
+        fi
+    } >&2
+    exit 1
+}
+
+
+main() {
+    local quiet= wanted=() lacking=() why name
+
+    sets=()
+    for name in "$@"; do
+        case $name in
+            --quiet) quiet=1 ;;
+            run)
+                sets+=(run)
+                wanted+=("${build_packages[@]}" "${stack_packages[@]}")
+                ;;
+            test)
+                sets+=(test)
+                wanted+=("${test_packages[@]}")
+                ;;
+            *)
+                sed -n '3,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+                exit 2
+                ;;
+        esac
+    done
+    ((${#sets[@]} > 0)) || sets=(run)
+    [[ $# -gt 0 ]] || wanted=("${build_packages[@]}" "${stack_packages[@]}")
+
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null
+    then
+        say "packages: this is not Debian; install by hand what is missing of:" \
+            "${wanted[*]}"
+        exit 0
+    fi
+
+    mapfile -t lacking < <(missing "${wanted[@]}")
+    [[ ! " ${sets[*]} " == *" run "* ]] || ! need_go || lacking+=(go)
+
+    if ((${#lacking[@]} == 0)); then
+        [[ -n $quiet ]] || say "packages   nothing is missing"
+        return 0
+    fi
+
+    why="to build and run v2m"
+    [[ " ${sets[*]} " != *" test "* ]] || why+=", and to test it"
+    say "packages   ${#lacking[@]} are missing $why, and are installed now" \
+        "with what they need:" | fold -s -w 78
+    say "${lacking[*]}" | fold -s -w 66 | sed 's/^/           /; s/ *$//'
+
+    may_be_root
+    mkdir -p "${log%/*}"
+    : >"$log"
+
+    local began=$SECONDS
+    set -o pipefail
+    as_root "${lacking[@]}" 2>&1 | show_progress || explain_failure
+    say "packages   installed in $((SECONDS - began)) s"
+}
+
+
+if [[ ${1:-} == --as-root ]]; then
+    shift
+    install_as_root "$@"
+else
+    main "$@"
+fi
