@@ -6,14 +6,16 @@
 #include "v2m_filename.h"
 
 /*
- * The delimiter is CRLF "--" boundary; the first one needs no CRLF before it.
- * A CR is in no boundary, so after a mismatch the only place where a delimiter
+ * The delimiter is CRLF "--" boundary; the first one needs no CRLF before it,
+ * and one right behind a part's header shares the CRLF of the empty line.  A
+ * CR is in no boundary, so after a mismatch the only place where a delimiter
  * can begin is the byte that did not match.
  */
 
 typedef enum {
     V2M_MULTIPART_PREAMBLE,
     V2M_MULTIPART_DELIMITED, /* behind a delimiter: what follows it? */
+    V2M_MULTIPART_PADDING,   /* space was read behind a delimiter */
     V2M_MULTIPART_CLOSING,   /* "-" was read behind a delimiter */
     V2M_MULTIPART_LINE_END,  /* CR was read behind a delimiter */
     V2M_MULTIPART_HEADER,
@@ -202,6 +204,15 @@ v2m_multipart_is_boundary(const char *text, size_t length)
 }
 
 
+/* As if the data to come had CRLF before it. */
+static void
+v2m_multipart_assume(v2m_multipart_t *reader)
+{
+    reader->matched = 2;
+    reader->assumed = 2;
+}
+
+
 int
 v2m_multipart_init(v2m_multipart_t *reader, const char *content_type,
                    size_t length, v2m_error_t *error)
@@ -260,7 +271,7 @@ v2m_multipart_init(v2m_multipart_t *reader, const char *content_type,
 
     reader->state = V2M_MULTIPART_PREAMBLE;
     reader->delimiter_length = 4 + boundary_length;
-    reader->matched = 2; /* as if CRLF came before the body */
+    v2m_multipart_assume(reader);
 
     return V2M_OK;
 }
@@ -330,8 +341,10 @@ v2m_multipart_disposition(v2m_multipart_t *reader, const char *value,
     const char                *pos;
     v2m_multipart_parameters_t parameters;
 
-    for (pos = value; pos < last && *pos != ';' && *pos != ' '; pos++) {
-        /* void */
+    for (pos = value; pos < last; pos++) {
+        if (*pos == ';' || *pos == ' ' || *pos == '\t') {
+            break;
+        }
     }
 
     if (!v2m_multipart_is(value, (size_t) (pos - value), "form-data")) {
@@ -521,13 +534,17 @@ v2m_multipart_delimited(v2m_multipart_t *reader, unsigned char ch,
             return V2M_OK;
         }
 
+        /* fall through */
+
+    case V2M_MULTIPART_PADDING:
         if (ch == '\r') {
             reader->state = V2M_MULTIPART_LINE_END;
             return V2M_OK;
         }
 
         if (ch == ' ' || ch == '\t') {
-            return V2M_OK; /* transport padding */
+            reader->state = V2M_MULTIPART_PADDING;
+            return V2M_OK;
         }
 
         break;
@@ -601,13 +618,15 @@ v2m_multipart_search(v2m_multipart_t *reader, const unsigned char **position,
                                                      : V2M_MULTIPART_MORE;
         reader->state = V2M_MULTIPART_DELIMITED;
         reader->matched = 0;
+        reader->assumed = 0;
 
     } else if (pos < last) {
         /* it only began like the delimiter */
-        reader->data = (unsigned char *) reader->delimiter;
-        reader->length = reader->matched;
+        reader->data = (unsigned char *) reader->delimiter + reader->assumed;
+        reader->length = reader->matched - reader->assumed;
         reader->matched = 0;
-        *event = V2M_MULTIPART_DATA;
+        reader->assumed = 0;
+        *event = reader->length > 0 ? V2M_MULTIPART_DATA : V2M_MULTIPART_MORE;
     }
 }
 
@@ -637,6 +656,7 @@ v2m_multipart_read(v2m_multipart_t *reader, const unsigned char **position,
 
             if (rc == V2M_OK) {
                 reader->state = V2M_MULTIPART_BODY;
+                v2m_multipart_assume(reader);
                 *event = V2M_MULTIPART_PART;
 
             } else if (rc != V2M_NOT_FOUND) {

@@ -35,7 +35,8 @@ typedef struct {
 
     /* the reader's own */
     int    state;
-    size_t matched;
+    size_t matched; /* of the delimiter */
+    size_t assumed; /* of these, did not come as data */
     size_t delimiter_length;
     size_t header_length;
     char   delimiter[V2M_MULTIPART_BOUNDARY_MAX + 8];
