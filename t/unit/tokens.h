@@ -132,6 +132,7 @@ verify_bytes(const v2m_token_key_t *with, const char *token, size_t length,
         assert_true(error.text[0] != '\0');
         assert_null(claims->username);
         assert_null(claims->json);
+        assert_int_equal(claims->expires, 0);
     }
 
     return rc;
