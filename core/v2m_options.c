@@ -3,10 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define V2M_OPTIONS_TRACK_MAX 100
-#define V2M_OPTIONS_HOURS_MAX 100
-#define V2M_OPTIONS_MS_MAX    (V2M_OPTIONS_HOURS_MAX * INT64_C(3600000))
-#define V2M_OPTIONS_SHOWN     24 /* of a wrong value, bytes */
+#define V2M_OPTIONS_QUALITY_MAX 9
+#define V2M_OPTIONS_TRACK_MAX   100
+#define V2M_OPTIONS_HOURS_MAX   100
+#define V2M_OPTIONS_MS_MAX      (V2M_OPTIONS_HOURS_MAX * INT64_C(3600000))
+#define V2M_OPTIONS_SHOWN       24 /* of a wrong value, bytes */
 
 /* ISO 11172-3 and 13818-3, and MPEG-2.5 by custom: lower sampling rates have
  * bit rates of their own. */
@@ -113,6 +114,21 @@ v2m_options_number(const char *text, size_t length)
 
 
 static int
+v2m_options_listed(const int32_t *list, int64_t number)
+{
+    size_t i;
+
+    for (i = 0; list[i] != 0; i++) {
+        if (number == list[i]) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
 v2m_options_set_listed(int32_t *option, const char *name, const int32_t *list,
                        const char *value, size_t length, v2m_error_t *error)
 {
@@ -122,11 +138,9 @@ v2m_options_set_listed(int32_t *option, const char *name, const int32_t *list,
 
     number = v2m_options_number(value, length);
 
-    for (i = 0; list[i] != 0; i++) {
-        if (number == list[i]) {
-            *option = list[i];
-            return V2M_OK;
-        }
+    if (v2m_options_listed(list, number)) {
+        *option = (int32_t) number;
+        return V2M_OK;
     }
 
     used = (size_t) snprintf(expected, sizeof(expected), "one of %d", list[0]);
@@ -260,7 +274,8 @@ v2m_options_set(v2m_options_t *options, const char *name, size_t name_length,
     }
 
     if (v2m_options_is(name, name_length, "quality")) {
-        return v2m_options_set_range(&options->quality, "quality", 0, 9, value,
+        return v2m_options_set_range(&options->quality, "quality", 0,
+                                     V2M_OPTIONS_QUALITY_MAX, value,
                                      value_length, error);
     }
 
@@ -297,10 +312,40 @@ v2m_options_set(v2m_options_t *options, const char *name, size_t name_length,
 }
 
 
+static int
+v2m_options_within(int64_t value, int64_t minimum, int64_t maximum)
+{
+    return value == -1 || (value >= minimum && value <= maximum);
+}
+
+
+/* Options that came another way than through v2m_options_set(). */
+static int
+v2m_options_possible(const v2m_options_t *options)
+{
+    return (options->bitrate == -1
+            || v2m_options_listed(v2m_options_bitrates, options->bitrate))
+           && (options->samplerate == -1
+               || v2m_options_listed(v2m_options_samplerates,
+                                     options->samplerate))
+           && (options->channels == -1
+               || v2m_options_listed(v2m_options_channels, options->channels))
+           && v2m_options_within(options->quality, 0, V2M_OPTIONS_QUALITY_MAX)
+           && v2m_options_within(options->track, 1, V2M_OPTIONS_TRACK_MAX)
+           && v2m_options_within(options->start_ms, 0, V2M_OPTIONS_MS_MAX)
+           && v2m_options_within(options->end_ms, 0, V2M_OPTIONS_MS_MAX);
+}
+
+
 int
 v2m_options_check(const v2m_options_t *options, v2m_error_t *error)
 {
     int32_t highest;
+
+    if (!v2m_options_possible(options)) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "an option has a value that it cannot have");
+    }
 
     if (options->bitrate >= 0 && options->quality >= 0) {
         return v2m_error_set(error, V2M_INVALID,

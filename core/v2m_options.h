@@ -37,7 +37,10 @@ int v2m_options_set(v2m_options_t *options, const char *name,
                     size_t name_length, const char *value, size_t value_length,
                     v2m_error_t *error);
 
-/* Checks the options against each other, once all were set. */
+/*
+ * Checks the options against each other, once all were set, and that each has
+ * a value it can have, however it was set.
+ */
 int v2m_options_check(const v2m_options_t *options, v2m_error_t *error);
 
 #endif /* V2M_OPTIONS_H */
