@@ -128,6 +128,8 @@ v2m_message_take(v2m_message_t *message, const json_t *root, v2m_error_t *error)
         return rc;
     }
 
+    message->ours = json_object_get(root, "version") != NULL;
+
     return v2m_message_take_extras(message, json_object_get(root, "name"),
                                    json_object_get(root, "error"), error);
 }

@@ -24,6 +24,7 @@ typedef struct {
     char    *username; /* malloc'ed */
     char    *name;     /* malloc'ed or NULL */
     char    *error;    /* malloc'ed or NULL */
+    int      ours;     /* read: it has a version, and had a job's record */
 } v2m_message_t;
 
 /*

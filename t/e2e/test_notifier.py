@@ -266,7 +266,7 @@ def test_deleted_job(stack, notifier, queue, address):
     program = notifier()
     video = str(bson.ObjectId())
     stack.publish(queue, message(video, address, str(put_mp3(stack)),
-                                 name="a.mp4"))
+                                 version=1))
     program.wait_log("the job was deleted")
     wait_for(lambda: stack.depth(queue) == 0)
     assert stack.job(video) is None

@@ -161,8 +161,8 @@ v2m_task_find(v2m_task_t *task)
 
     rc = v2m_task_find_job(task, &error);
 
-    if (rc == V2M_NOT_FOUND && task->message->name != NULL) {
-        /* one of ours, which had a record */
+    if (rc == V2M_NOT_FOUND && task->message->ours) {
+        /* it had a record */
         v2m_log(V2M_LOG_INFO, task->id, "not converted: the job was deleted");
         return V2M_WORKER_DONE;
     }

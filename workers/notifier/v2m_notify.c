@@ -194,8 +194,8 @@ v2m_notify_find(v2m_notify_t *notify, const v2m_message_t *message,
 
     rc = v2m_jobs_find(notify->options.mongo, id, NULL, job, &error);
 
-    if (rc == V2M_NOT_FOUND && message->name != NULL) {
-        /* one of ours, which had a record */
+    if (rc == V2M_NOT_FOUND && message->ours) {
+        /* it had a record */
         v2m_log(V2M_LOG_INFO, id, "no mail: the job was deleted");
         return V2M_WORKER_DONE;
     }
