@@ -8,11 +8,31 @@
 
 #define V2M_CONFIG_FILE_LIMIT 65536
 
+/* One byte more than the limit, which tells a longer file, and a final
+ * zero. */
+#define V2M_CONFIG_FILE_BUFFER (V2M_CONFIG_FILE_LIMIT + 2)
+
+
+/* Reads a file whole, without leaving a copy of it in stdio's buffer.
+ * V2M_INVALID: it is unreadable or too long. */
+static int
+v2m_config_read(FILE *file, char *text, size_t *length)
+{
+    setvbuf(file, NULL, _IONBF, 0);
+
+    *length = fread(text, 1, V2M_CONFIG_FILE_LIMIT + 1, file);
+    text[*length] = '\0';
+
+    return ferror(file) || *length > V2M_CONFIG_FILE_LIMIT ? V2M_INVALID
+                                                           : V2M_OK;
+}
+
 
 int
 v2m_config_file(const char *name, const char *path, char **value,
                 v2m_error_t *error)
 {
+    int    rc;
     FILE  *file;
     char  *text;
     size_t length;
@@ -24,40 +44,43 @@ v2m_config_file(const char *name, const char *path, char **value,
                              strerror(errno));
     }
 
-    text = malloc(V2M_CONFIG_FILE_LIMIT + 2);
+    text = malloc(V2M_CONFIG_FILE_BUFFER);
     if (text == NULL) {
         fclose(file);
         return v2m_error_set(error, V2M_ERROR, "out of memory");
     }
 
-    length = fread(text, 1, V2M_CONFIG_FILE_LIMIT + 1, file);
-
-    if (ferror(file) || length > V2M_CONFIG_FILE_LIMIT) {
-        fclose(file);
-        v2m_config_wipe(text);
-        return v2m_error_set(error, V2M_INVALID,
-                             "\"%s\" given by %s is unreadable or longer "
-                             "than 64 KiB",
-                             path, name);
-    }
+    rc = v2m_config_read(file, text, &length);
 
     fclose(file);
 
-    if (length > 0 && text[length - 1] == '\n') {
-        length--;
+    if (rc != V2M_OK) {
+        v2m_error_set(error, rc,
+                      "\"%s\" given by %s is unreadable or longer than 64 KiB",
+                      path, name);
+        goto failed;
     }
 
-    text[length] = '\0';
+    if (length > 0 && text[length - 1] == '\n') {
+        text[--length] = '\0';
+    }
 
     if (strlen(text) != length) {
-        v2m_config_wipe(text);
-        return v2m_error_set(error, V2M_INVALID,
-                             "\"%s\" given by %s contains a zero byte", path,
-                             name);
+        rc = v2m_error_set(error, V2M_INVALID,
+                           "\"%s\" given by %s contains a zero byte", path,
+                           name);
+        goto failed;
     }
 
     *value = text;
     return V2M_OK;
+
+failed:
+
+    explicit_bzero(text, length);
+    free(text);
+
+    return rc;
 }
 
 
