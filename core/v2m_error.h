@@ -30,7 +30,8 @@ typedef struct {
 
 /*
  * Fills the error and returns the code, so that a caller can write
- * "return v2m_error_set(...)".  The error may be NULL.  Thread-safe.
+ * "return v2m_error_set(...)".  The error may be NULL.  A text that is too
+ * long is cut at a character's border.  Thread-safe.
  */
 int v2m_error_set(v2m_error_t *error, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
