@@ -81,13 +81,15 @@ $(B)/v2m-sweep: $(call objects,$(wildcard workers/sweep/*.c)) $(COMMON_OBJECTS) 
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
 # Unit tests: each t/unit/test_NAME.c is a program of its own that takes what
-# it needs of all the code but the programs' main files.
+# it needs of all the code but the programs' main files.  So is each
+# drive_NAME.c, by which other tests use a part of the code.
 MAINS         := auth/v2m_user.c workers/converter/v2m_converter.c \
                  workers/converter/sandbox/v2m_transcode.c \
                  workers/notifier/v2m_notifier.c workers/sweep/v2m_sweep.c
 TESTED        := $(call objects,$(filter-out $(MAINS),$(wildcard core/*.c auth/*.c \
                    workers/*/*.c workers/converter/sandbox/*.c)))
-UNIT_TESTS    := $(patsubst t/unit/%.c,$(B)/t/unit/%,$(wildcard t/unit/test_*.c))
+UNIT_TESTS    := $(patsubst t/unit/%.c,$(B)/t/unit/%,\
+                   $(wildcard t/unit/test_*.c t/unit/drive_*.c))
 CMOCKA_LIBS   := $(shell pkg-config --libs cmocka 2>/dev/null)
 
 .PHONY: unit-tests

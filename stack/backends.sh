@@ -145,7 +145,7 @@ rabbitmq_start() {
     local home=$V2M_RUN/rabbitmq program
 
     need_port "$rabbitmq_port" rabbitmq
-    mkdir -p -m 700 "$home"
+    mkdir -p "$home" && chmod 700 "$home"
 
     ( umask 077 && secret rabbitmq-cookie >"$home/.erlang.cookie" )
     say '[].' >"$home/enabled_plugins"

@@ -103,7 +103,7 @@ release() {
     local source=/etc/apt/sources.list.d/v2m-$suite.sources
     local codename
 
-    codename=$(. /etc/os-release; printf '%s' "${VERSION_CODENAME:-}")
+    codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
     line=$(apt-get indextargets --format \
         '$(REPO_URI) $(COMPONENT) $(RELEASE) $(SIGNED_BY)' \
         'Created-By: Packages' 'Origin: Debian' \
@@ -307,7 +307,7 @@ explain_failure() {
 
 
 main() {
-    local quiet= wanted=() lacking=() why name
+    local quiet='' wanted=() lacking=() why name began
 
     sets=()
     for name in "$@"; do
@@ -355,7 +355,7 @@ main() {
     mkdir -p "${log%/*}"
     : >"$log"
 
-    local began=$SECONDS
+    began=$SECONDS
     set -o pipefail
     as_root "${lacking[@]}" 2>&1 | show_progress || explain_failure
     say "packages   installed in $((SECONDS - began)) s"
