@@ -128,7 +128,7 @@ v2m_message_take(v2m_message_t *message, const json_t *root, v2m_error_t *error)
         return rc;
     }
 
-    message->ours = json_object_get(root, "version") != NULL;
+    message->ours = json_is_number(json_object_get(root, "version"));
 
     return v2m_message_take_extras(message, json_object_get(root, "name"),
                                    json_object_get(root, "error"), error);
@@ -145,7 +145,11 @@ v2m_message_parse(v2m_message_t *message, const char *text, size_t length,
 
     memset(message, 0, sizeof(v2m_message_t));
 
-    root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
+    /* no number is of interest, so none is too big */
+
+    root =
+        json_loadb(text, length,
+                   JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &problem);
     if (root == NULL) {
         return v2m_error_set(error, V2M_INVALID,
                              "the message is no JSON: %.100s", problem.text);
