@@ -1,6 +1,6 @@
 // The embedded MongoDB-wire server of the local stack: FerretDB 1 with its
-// SQLite backend, behind a relay that makes updates atomic.  For trying things
-// out and for tests; in production use MongoDB itself.
+// SQLite backend, behind a relay that makes updates atomic and finds the chunks
+// of GridFS fast.  For trying things out and for tests; in production use MongoDB itself.
 package main
 
 import (
@@ -63,7 +63,12 @@ func run(ctx context.Context, listen, dir string) error {
 		return err
 	}
 
-	go relay(ctx, listener, socket)
+	store, err := newChunkStore(ctx, socket)
+	if err != nil {
+		return err
+	}
+
+	go relay(ctx, listener, socket, store)
 	log.Printf("listening on %s", listener.Addr())
 
 	return server.Run(ctx)

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
-	"io"
 	"log"
 	"net"
 	"sync"
@@ -17,14 +15,7 @@ import (
 // each connection's messages one request and reply at a time, and lets only
 // one command that changes documents be under way at any time.
 
-const (
-	headerLen  = 16 // length, request id, response to, operation; 4 bytes each
-	maxMessage = 48_000_000
-	opMsg      = 2013
-	moreToCome = 1 << 1 // the client expects no reply
-)
-
-func relay(ctx context.Context, listener net.Listener, socket string) {
+func relay(ctx context.Context, listener net.Listener, socket string, store *chunkStore) {
 	var changing sync.Mutex
 
 	context.AfterFunc(ctx, func() { listener.Close() })
@@ -56,20 +47,27 @@ func relay(ctx context.Context, listener net.Listener, socket string) {
 			})()
 
 			// An error is the end of this connection, whoever ended it.
-			for exchange(client, server, &changing) == nil {
+			for exchange(client, server, store, &changing) == nil {
 			}
 		}()
 	}
 }
 
 // exchange passes on one request and its reply.
-func exchange(client, server net.Conn, changing *sync.Mutex) error {
+func exchange(client, server net.Conn, store *chunkStore, changing *sync.Mutex) error {
 	request, err := readMessage(client)
 	if err != nil {
 		return err
 	}
 
-	reply, err := ask(server, request, changing)
+	if changes(request) {
+		changing.Lock()
+		defer changing.Unlock()
+	}
+
+	reply, err := store.handle(request, func() ([]byte, error) {
+		return ask(server, request)
+	})
 	if err != nil {
 		return err
 	}
@@ -83,40 +81,11 @@ func exchange(client, server net.Conn, changing *sync.Mutex) error {
 	return err
 }
 
-func ask(server net.Conn, request []byte, changing *sync.Mutex) ([]byte, error) {
-	if changes(request) {
-		changing.Lock()
-		defer changing.Unlock()
-	}
-
+func ask(server net.Conn, request []byte) ([]byte, error) {
 	if _, err := server.Write(request); err != nil {
 		return nil, err
 	}
 	return readMessage(server)
-}
-
-func readMessage(r io.Reader) ([]byte, error) {
-	header := make([]byte, headerLen)
-	if _, err := io.ReadFull(r, header); err != nil {
-		return nil, err
-	}
-
-	length := binary.LittleEndian.Uint32(header)
-	if length < headerLen || length > maxMessage {
-		return nil, fmt.Errorf("a message of %d bytes", length)
-	}
-
-	message := make([]byte, length)
-	copy(message, header)
-	_, err := io.ReadFull(r, message[headerLen:])
-	return message, err
-}
-
-func flags(message []byte) uint32 {
-	if len(message) < headerLen+4 || binary.LittleEndian.Uint32(message[12:]) != opMsg {
-		return 0
-	}
-	return binary.LittleEndian.Uint32(message[headerLen:])
 }
 
 // changes tells whether a request is an update, findAndModify or delete.  The
