@@ -45,6 +45,17 @@ v2m_job_append_options(bson_t *record, const v2m_options_t *options)
 }
 
 
+/* A number that does not fit becomes the nearest one that does, which
+ * v2m_options_check() refuses; its lower bits might pass. */
+static int32_t
+v2m_job_option(int64_t value)
+{
+    return value < INT32_MIN   ? INT32_MIN
+           : value > INT32_MAX ? INT32_MAX
+                               : (int32_t) value;
+}
+
+
 static void
 v2m_job_take_options(v2m_options_t *options, bson_iter_t *record)
 {
@@ -62,19 +73,21 @@ v2m_job_take_options(v2m_options_t *options, bson_iter_t *record)
 
     while (bson_iter_next(&iter)) {
         for (int i = 0; i < V2M_JOB_OPTIONS; i++) {
-            if (strcmp(bson_iter_key(&iter), list[i].name) == 0) {
+            if (BSON_ITER_HOLDS_NUMBER(&iter)
+                && strcmp(bson_iter_key(&iter), list[i].name) == 0)
+            {
                 list[i].value = bson_iter_as_int64(&iter);
             }
         }
     }
 
-    options->bitrate = (int32_t) list[0].value;
-    options->quality = (int32_t) list[1].value;
-    options->track = (int32_t) list[2].value;
+    options->bitrate = v2m_job_option(list[0].value);
+    options->quality = v2m_job_option(list[1].value);
+    options->track = v2m_job_option(list[2].value);
     options->start_ms = list[3].value;
     options->end_ms = list[4].value;
-    options->samplerate = (int32_t) list[5].value;
-    options->channels = (int32_t) list[6].value;
+    options->samplerate = v2m_job_option(list[5].value);
+    options->channels = v2m_job_option(list[6].value);
 }
 
 
