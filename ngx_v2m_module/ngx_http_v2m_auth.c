@@ -25,29 +25,29 @@ static void ngx_http_v2m_login_done(ngx_http_request_t *r, void *data, int rc,
                                     const v2m_error_t *error, ngx_uint_t gone);
 
 
-static void
-ngx_http_v2m_claims_cleanup(void *data)
+ngx_int_t
+ngx_http_v2m_access_handler(ngx_http_request_t *r)
 {
-    v2m_claims_free(data);
+    ngx_http_v2m_loc_conf_t *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
+
+    if (!lcf->auth && (lcf->endpoint == NULL || !lcf->endpoint->needs_auth)) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_v2m_authenticate(r);
 }
 
 
 ngx_int_t
-ngx_http_v2m_access_handler(ngx_http_request_t *r)
+ngx_http_v2m_authenticate(ngx_http_request_t *r)
 {
     int                       rc;
     u_char                   *p, *last;
     v2m_error_t               error;
     ngx_http_v2m_ctx_t       *ctx;
-    ngx_pool_cleanup_t       *cleanup;
-    ngx_http_v2m_loc_conf_t  *lcf;
     ngx_http_v2m_main_conf_t *mcf;
-
-    lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
-
-    if (!lcf->auth && !lcf->endpoint_needs_auth) {
-        return NGX_DECLINED;
-    }
 
     ctx = ngx_http_v2m_get_ctx(r);
     if (ctx == NULL) {
@@ -76,27 +76,20 @@ ngx_http_v2m_access_handler(ngx_http_request_t *r)
         /* void */
     }
 
-    cleanup = ngx_pool_cleanup_add(r->pool, 0);
-    if (cleanup == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
 
     rc = v2m_token_verify(mcf->key, (char *) p, last - p, ngx_time(),
                           &ctx->claims, &error);
 
-    if (rc != V2M_OK) {
+    if (rc == V2M_DENIED) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "v2m: a token was refused: %s", error.text);
         ctx->denied = 1;
         return ngx_http_v2m_problem(r, NGX_HTTP_UNAUTHORIZED, error.text);
     }
 
-    cleanup->handler = ngx_http_v2m_claims_cleanup;
-    cleanup->data = &ctx->claims;
-
-    return NGX_OK;
+    return rc == V2M_OK ? NGX_OK
+                        : ngx_http_v2m_failure(r, "check a token", rc, &error);
 }
 
 
@@ -181,13 +174,6 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
     }
 
     ctx->basic = 1;
-
-    rc = ngx_http_discard_request_body(r);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
     login = ngx_http_v2m_task_data(task);
 
     if (r->headers_in.authorization == NULL) {
@@ -206,6 +192,15 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        ngx_explicit_memzero(login->password, sizeof(login->password));
+        return rc;
+    }
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
 
     login->users = mcf->users;
     login->key = mcf->key;

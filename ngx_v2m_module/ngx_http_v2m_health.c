@@ -101,7 +101,6 @@ ngx_http_v2m_ready_done(ngx_http_request_t *r, void *data, int rc,
     u_char                    text[256];
     ngx_uint_t                broker;
     const char               *status;
-    ngx_http_v2m_ctx_t       *ctx;
     ngx_http_v2m_ready_t     *ready = data;
     ngx_http_v2m_main_conf_t *mcf;
 
@@ -132,9 +131,6 @@ ngx_http_v2m_ready_done(ngx_http_request_t *r, void *data, int rc,
                  status, ready->mongo_rc == V2M_OK ? "ok" : "unavailable",
                  ready->users_rc == V2M_OK ? "ok" : "unavailable",
                  broker ? "ok" : "unavailable");
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
-    ctx->own_body = 1;
 
     ngx_http_finalize_request(
         r, ngx_http_v2m_send(r,

@@ -8,16 +8,23 @@
 #include "ngx_http_v2m_publish.h"
 #include "v2m_gridfs.h"
 
-/* A chunk and its fields must fit a document (16 MiB). */
-#define NGX_HTTP_V2M_CHUNK_MIN 16384
-#define NGX_HTTP_V2M_CHUNK_MAX (8 * 1024 * 1024)
+/* What a directive's value must be; begins as an ngx_conf_post_t. */
+typedef struct {
+    ngx_conf_post_handler_pt post_handler;
+    int64_t                  low;
+    int64_t                  high;
+    const char              *text;
+} ngx_http_v2m_range_t;
 
-static char     *ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
-                                       void *conf);
-static char     *ngx_http_v2m_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+                                   void *conf);
+static char *ngx_http_v2m_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_v2m_problem_details(ngx_conf_t *cf, ngx_command_t *cmd,
                                           void *conf);
-static char     *ngx_http_v2m_check_chunk_size(ngx_conf_t *cf, void *post,
-                                               void *data);
+static char *ngx_http_v2m_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
+                                      void *conf);
+static char *ngx_http_v2m_check_number(ngx_conf_t *cf, void *post, void *data);
+static char *ngx_http_v2m_check_seconds(ngx_conf_t *cf, void *post, void *data);
 static ngx_int_t ngx_http_v2m_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_v2m_postconfiguration(ngx_conf_t *cf);
 static void     *ngx_http_v2m_create_main_conf(ngx_conf_t *cf);
@@ -27,12 +34,6 @@ static char     *ngx_http_v2m_merge_loc_conf(ngx_conf_t *cf, void *parent,
                                              void *child);
 static ngx_int_t ngx_http_v2m_init_process(ngx_cycle_t *cycle);
 static void      ngx_http_v2m_exit_process(ngx_cycle_t *cycle);
-
-/* What an endpoint directive stands for. */
-typedef struct {
-    ngx_http_handler_pt handler;
-    ngx_uint_t          needs_auth;
-} ngx_http_v2m_endpoint_t;
 
 static ngx_http_v2m_endpoint_t ngx_http_v2m_endpoint_login = {
     ngx_http_v2m_login_handler, 0
@@ -56,18 +57,28 @@ static ngx_http_v2m_endpoint_t ngx_http_v2m_endpoint_ready = {
     ngx_http_v2m_ready_handler, 0
 };
 
-static ngx_conf_post_t ngx_http_v2m_chunk_size_post = {
-    ngx_http_v2m_check_chunk_size
+/* A chunk and its fields must fit a document (16 MiB). */
+static ngx_http_v2m_range_t ngx_http_v2m_chunk_size_range = {
+    ngx_http_v2m_check_number, 16384, 8 * 1024 * 1024, "16k to 8m"
+};
+static ngx_http_v2m_range_t ngx_http_v2m_few_range = {
+    ngx_http_v2m_check_number, 1, 64, "1 to 64"
+};
+static ngx_http_v2m_range_t ngx_http_v2m_attempts_range = {
+    ngx_http_v2m_check_number, 1, 1000, "1 to 1000"
+};
+static ngx_http_v2m_range_t ngx_http_v2m_backend_timeout_range = {
+    ngx_http_v2m_check_number, 1000, 300 * 1000, "1s to 5m"
+};
+static ngx_http_v2m_range_t ngx_http_v2m_confirm_timeout_range = {
+    ngx_http_v2m_check_number, 100, 60 * 1000, "100ms to 1m"
+};
+static ngx_http_v2m_range_t ngx_http_v2m_token_lifetime_range = {
+    ngx_http_v2m_check_seconds, 1, 366 * 86400, "1s to 366d"
 };
 
-/* clang-format off */
-static ngx_conf_num_bounds_t ngx_http_v2m_few = {
-    ngx_conf_check_num_bounds, 1, 64
-};
-static ngx_conf_num_bounds_t ngx_http_v2m_attempts_bounds = {
-    ngx_conf_check_num_bounds, 1, 1000
-};
-/* clang-format on */
+static char ngx_http_v2m_conflict[] =
+    "conflicts with another content handler of this location";
 
 /* clang-format off */
 static ngx_command_t ngx_http_v2m_commands[] = {
@@ -124,7 +135,7 @@ static ngx_command_t ngx_http_v2m_commands[] = {
     { ngx_string("v2m_auth"),
       NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
           | NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
+      ngx_http_v2m_auth,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_v2m_loc_conf_t, auth),
       NULL },
@@ -132,7 +143,7 @@ static ngx_command_t ngx_http_v2m_commands[] = {
     { ngx_string("v2m_problem_details"),
       NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
           | NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
+      ngx_http_v2m_problem_details,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_v2m_loc_conf_t, problem_details),
       NULL },
@@ -143,7 +154,7 @@ static ngx_command_t ngx_http_v2m_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_v2m_loc_conf_t, chunk_size),
-      &ngx_http_v2m_chunk_size_post },
+      &ngx_http_v2m_chunk_size_range },
 
     { ngx_string("v2m_upload_batch"),
       NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
@@ -151,7 +162,7 @@ static ngx_command_t ngx_http_v2m_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_v2m_loc_conf_t, upload_batch),
-      &ngx_http_v2m_few },
+      &ngx_http_v2m_few_range },
 
     { ngx_string("v2m_upload_inserts"),
       NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
@@ -159,7 +170,7 @@ static ngx_command_t ngx_http_v2m_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_v2m_loc_conf_t, upload_inserts),
-      &ngx_http_v2m_few },
+      &ngx_http_v2m_few_range },
 
     { ngx_string("v2m_download_batch"),
       NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
@@ -167,7 +178,7 @@ static ngx_command_t ngx_http_v2m_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_v2m_loc_conf_t, download_batch),
-      &ngx_http_v2m_few },
+      &ngx_http_v2m_few_range },
 
     { ngx_string("v2m_download_reads"),
       NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
@@ -175,7 +186,7 @@ static ngx_command_t ngx_http_v2m_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_v2m_loc_conf_t, download_reads),
-      &ngx_http_v2m_few },
+      &ngx_http_v2m_few_range },
 
     { ngx_string("v2m_storage_pool"),
       NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
@@ -224,28 +235,28 @@ static ngx_command_t ngx_http_v2m_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_v2m_main_conf_t, backend_timeout),
-      NULL },
+      &ngx_http_v2m_backend_timeout_range },
 
     { ngx_string("v2m_confirm_timeout"),
       NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_v2m_main_conf_t, confirm_timeout),
-      NULL },
+      &ngx_http_v2m_confirm_timeout_range },
 
     { ngx_string("v2m_attempts"),
       NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_v2m_main_conf_t, attempts),
-      &ngx_http_v2m_attempts_bounds },
+      &ngx_http_v2m_attempts_range },
 
     { ngx_string("v2m_token_lifetime"),
       NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
       ngx_conf_set_sec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_v2m_main_conf_t, token_lifetime),
-      NULL },
+      &ngx_http_v2m_token_lifetime_range },
 
     ngx_null_command
 };
@@ -283,46 +294,68 @@ ngx_module_t ngx_http_v2m_module = {
 /* clang-format on */
 
 
-ngx_http_v2m_ctx_t *
-ngx_http_v2m_get_ctx(ngx_http_request_t *r)
-{
-    ngx_http_v2m_ctx_t *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
-
-    if (ctx == NULL) {
-        ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_v2m_ctx_t));
-
-        if (ctx != NULL) {
-            ngx_http_set_ctx(r, ctx, ngx_http_v2m_module);
-        }
-    }
-
-    return ctx;
-}
-
-
 static char *
 ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_v2m_loc_conf_t  *lcf = conf;
-    ngx_http_v2m_endpoint_t  *endpoint = cmd->post;
     ngx_http_v2m_main_conf_t *mcf;
     ngx_http_core_loc_conf_t *clcf;
+
+    if (lcf->endpoint == cmd->post) {
+        return "is duplicate";
+    }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (clcf->handler != NULL) {
-        return "conflicts with another content handler of this location";
+        return ngx_http_v2m_conflict;
     }
 
-    clcf->handler = endpoint->handler;
-    lcf->endpoint_needs_auth = endpoint->needs_auth;
+    clcf->handler = ngx_http_v2m_endpoint_handler;
+    lcf->endpoint = cmd->post;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_v2m_module);
-    mcf->used = 1;
+    mcf->endpoints = 1;
+    mcf->tokens = 1;
+    mcf->problems = 1;
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_v2m_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                     *rv;
+    ngx_http_v2m_loc_conf_t  *lcf = conf;
+    ngx_http_v2m_main_conf_t *mcf;
+
+    rv = ngx_conf_set_flag_slot(cf, cmd, conf);
+
+    if (rv == NGX_CONF_OK && lcf->auth) {
+        mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_v2m_module);
+        mcf->tokens = 1;
+    }
+
+    return rv;
+}
+
+
+static char *
+ngx_http_v2m_problem_details(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                     *rv;
+    ngx_http_v2m_loc_conf_t  *lcf = conf;
+    ngx_http_v2m_main_conf_t *mcf;
+
+    rv = ngx_conf_set_flag_slot(cf, cmd, conf);
+
+    if (rv == NGX_CONF_OK && lcf->problem_details) {
+        mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_v2m_module);
+        mcf->problems = 1;
+    }
+
+    return rv;
 }
 
 
@@ -349,17 +382,40 @@ ngx_http_v2m_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_v2m_check_chunk_size(ngx_conf_t *cf, void *post, void *data)
+ngx_http_v2m_check_range(ngx_conf_t *cf, const ngx_http_v2m_range_t *range,
+                         int64_t number)
 {
-    size_t *size = data;
+    ngx_str_t *value;
 
-    if (*size < NGX_HTTP_V2M_CHUNK_MIN || *size > NGX_HTTP_V2M_CHUNK_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"v2m_chunk_size\" must be from 16k to 8m");
-        return NGX_CONF_ERROR;
+    if (number >= range->low && number <= range->high) {
+        return NGX_CONF_OK;
     }
 
-    return NGX_CONF_OK;
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" must be from %s",
+                       &value[0], range->text);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* For numbers, sizes, and times in milliseconds: all as wide as a pointer. */
+static char *
+ngx_http_v2m_check_number(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_int_t *number = data;
+
+    return ngx_http_v2m_check_range(cf, post, *number);
+}
+
+
+static char *
+ngx_http_v2m_check_seconds(ngx_conf_t *cf, void *post, void *data)
+{
+    time_t *seconds = data;
+
+    return ngx_http_v2m_check_range(cf, post, *seconds);
 }
 
 
@@ -379,12 +435,16 @@ ngx_http_v2m_postconfiguration(ngx_conf_t *cf)
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_v2m_module);
 
-    if (!mcf->used) {
-        return NGX_OK;
-    }
-
     if (ngx_http_v2m_settings(cf, mcf) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    if (mcf->problems || mcf->tokens) {
+        ngx_http_v2m_problem_init();
+    }
+
+    if (!mcf->tokens) {
+        return NGX_OK;
     }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
@@ -396,7 +456,7 @@ ngx_http_v2m_postconfiguration(ngx_conf_t *cf)
 
     *handler = ngx_http_v2m_access_handler;
 
-    return ngx_http_v2m_problem_init(cf);
+    return NGX_OK;
 }
 
 
@@ -429,7 +489,7 @@ ngx_http_v2m_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_value(mcf->attempts, 5);
     ngx_conf_init_value(mcf->token_lifetime, V2M_TOKEN_LIFETIME);
 
-    if (!mcf->used) {
+    if (!mcf->endpoints) {
         return NGX_CONF_OK;
     }
 
@@ -479,8 +539,38 @@ ngx_http_v2m_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_v2m_loc_conf_t *prev = parent;
     ngx_http_v2m_loc_conf_t *conf = child;
 
+    ngx_http_core_loc_conf_t *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* blocks inside a location: "if" keeps the handler, "limit_except" does
+     * not */
+
+    if (conf->endpoint == NULL && (clcf->noname || clcf->lmt_excpt)) {
+        conf->endpoint = prev->endpoint;
+
+        if (clcf->lmt_excpt && clcf->handler == NULL && conf->endpoint) {
+            clcf->handler = ngx_http_v2m_endpoint_handler;
+        }
+
+    } else if (conf->endpoint != NULL) {
+        if (clcf->handler != ngx_http_v2m_endpoint_handler) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "the v2m endpoint in location \"%V\" %s", &clcf->name,
+                          ngx_http_v2m_conflict);
+            return NGX_CONF_ERROR;
+        }
+
+        /* "v2m_auth on" of a whole server must not close its login */
+
+        if (conf->auth == NGX_CONF_UNSET) {
+            conf->auth = 0;
+        }
+    }
+
     ngx_conf_merge_value(conf->auth, prev->auth, 0);
-    ngx_conf_merge_value(conf->problem_details, prev->problem_details, 1);
+    ngx_conf_merge_value(conf->problem_details, prev->problem_details,
+                         NGX_CONF_UNSET);
     ngx_conf_merge_size_value(conf->chunk_size, prev->chunk_size,
                               V2M_GRIDFS_CHUNK_SIZE);
     ngx_conf_merge_uint_value(conf->upload_batch, prev->upload_batch, 4);
@@ -536,7 +626,7 @@ ngx_http_v2m_init_process(ngx_cycle_t *cycle)
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_v2m_module);
 
-    if (mcf == NULL || !mcf->used) {
+    if (mcf == NULL || !mcf->endpoints) {
         return NGX_OK;
     }
 
@@ -551,7 +641,7 @@ ngx_http_v2m_exit_process(ngx_cycle_t *cycle)
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_v2m_module);
 
-    if (mcf == NULL || !mcf->used) {
+    if (mcf == NULL || !mcf->endpoints) {
         return;
     }
 

@@ -44,7 +44,9 @@ typedef struct {
     ngx_thread_pool_t *login_pool;
     v2m_token_key_t   *key;
 
-    ngx_flag_t used; /* some location has an endpoint */
+    ngx_flag_t tokens;    /* some location checks or makes tokens */
+    ngx_flag_t endpoints; /* some location has an endpoint */
+    ngx_flag_t problems;  /* some location has problem details */
 
     /* made in each worker process, NULL elsewhere */
     v2m_mongo_t              *mongo;
@@ -52,18 +54,26 @@ typedef struct {
     ngx_http_v2m_publisher_t *publisher;
 } ngx_http_v2m_main_conf_t;
 
+/* What an endpoint directive stands for. */
 typedef struct {
+    ngx_http_handler_pt handler;
+    ngx_uint_t          needs_auth;
+} ngx_http_v2m_endpoint_t;
+
+typedef struct {
+    const ngx_http_v2m_endpoint_t *endpoint; /* NULL: another's location */
+
     ngx_flag_t auth;
-    ngx_flag_t problem_details;
-    size_t     chunk_size;     /* of the files written, bytes */
-    ngx_uint_t upload_batch;   /* chunks in one insert, at most */
-    ngx_uint_t upload_inserts; /* inserts in flight for one upload */
-    ngx_uint_t download_batch; /* chunks in one read */
-    ngx_uint_t download_reads; /* reads in flight or waiting to be sent */
-    ngx_uint_t endpoint_needs_auth;
+    ngx_flag_t problem_details; /* NGX_CONF_UNSET: where an endpoint is */
+    size_t     chunk_size;      /* of the files written, bytes */
+    ngx_uint_t upload_batch;    /* chunks in one insert, at most */
+    ngx_uint_t upload_inserts;  /* inserts in flight for one upload */
+    ngx_uint_t download_batch;  /* chunks in one read */
+    ngx_uint_t download_reads;  /* reads in flight or waiting to be sent */
 } ngx_http_v2m_loc_conf_t;
 
 typedef struct {
+    ngx_http_request_t     *request;
     ngx_http_v2m_request_t *pending;  /* see ngx_http_v2m_task.c */
     void                   *upload;   /* see ngx_http_v2m_upload.h */
     void                   *download; /* see ngx_http_v2m_download.c */
@@ -71,15 +81,15 @@ typedef struct {
     v2m_claims_t claims; /* username NULL: not authenticated */
     v2m_id_t     job;    /* the job that the request is about, or empty */
 
-    /* the answer to be given as problem details */
+    /* the error that we found; see ngx_http_v2m_problem.c */
+    ngx_uint_t  problem; /* its status, 0: none */
     ngx_str_t   detail;
     const char *allow;
-    ngx_uint_t  retry_after; /* seconds, 0: by status */
-    unsigned    basic : 1;   /* 401 asks for Basic, else for Bearer */
-    unsigned    denied : 1;  /* a token was given, but is not acceptable */
+    unsigned    basic : 1;  /* 401 asks for Basic, else for Bearer */
+    unsigned    denied : 1; /* a token was given, but is not acceptable */
 
-    unsigned own_body : 1;     /* the answer is no problem to be replaced */
-    unsigned replace_body : 1; /* it is, and its header was sent */
+    ngx_str_t body;             /* what is sent in place of nginx's page */
+    unsigned  replace_body : 1; /* its header was sent */
 } ngx_http_v2m_ctx_t;
 
 /* RFC 9110 section 15.5.21; nginx has no name for it. */
@@ -87,10 +97,18 @@ typedef struct {
 
 extern ngx_module_t ngx_http_v2m_module;
 
-/* The request's context, made when it is not there; NULL: out of memory. */
+/* The request's context, made when it is not there; NULL: out of memory.  It
+ * outlives internal redirects, unlike the pointer that nginx keeps. */
 ngx_http_v2m_ctx_t *ngx_http_v2m_get_ctx(ngx_http_request_t *r);
 
-/* The endpoints' content handlers, one file each. */
+/* The request's context; NULL: there is none. */
+ngx_http_v2m_ctx_t *ngx_http_v2m_find_ctx(ngx_http_request_t *r);
+
+/* The content handler of every location with an endpoint: makes sure of the
+ * user and calls the endpoint's own handler. */
+ngx_int_t ngx_http_v2m_endpoint_handler(ngx_http_request_t *r);
+
+/* The endpoints' handlers. */
 ngx_int_t ngx_http_v2m_login_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_v2m_validate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_v2m_upload_handler(ngx_http_request_t *r);
@@ -102,11 +120,15 @@ ngx_int_t ngx_http_v2m_ready_handler(ngx_http_request_t *r);
 /* The access phase: decides on the Bearer token before the body is read. */
 ngx_int_t ngx_http_v2m_access_handler(ngx_http_request_t *r);
 
+/* NGX_OK: the request has a valid token, whose claims are in its context; else
+ * the status to answer with. */
+ngx_int_t ngx_http_v2m_authenticate(ngx_http_request_t *r);
+
 /* Adds $v2m_user, $v2m_job and $v2m_claim_NAME. */
 ngx_int_t ngx_http_v2m_add_variables(ngx_conf_t *cf);
 
-/* Reads what the directives left open from the environment and checks it;
- * for postconfiguration. */
+/* Reads what the directives left open from the environment and checks it, as
+ * far as it is needed; for postconfiguration. */
 ngx_int_t ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf);
 
 #endif /* NGX_HTTP_V2M_MODULE_H */

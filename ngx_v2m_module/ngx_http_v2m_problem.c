@@ -4,7 +4,7 @@
 
 #include "ngx_http_v2m_response.h"
 
-#define NGX_HTTP_V2M_RETRY_AFTER 5 /* seconds, for 503 and 429 */
+#define NGX_HTTP_V2M_RETRY_AFTER "5" /* seconds, for 503 and 429 */
 
 typedef struct {
     ngx_uint_t  status;
@@ -73,6 +73,7 @@ ngx_http_v2m_problem(ngx_http_request_t *r, ngx_int_t status,
 
     ngx_memcpy(ctx->detail.data, detail, length);
     ctx->detail.len = length;
+    ctx->problem = status;
 
     return status;
 }
@@ -89,6 +90,8 @@ ngx_http_v2m_method_not_allowed(ngx_http_request_t *r, const char *allow)
     }
 
     ctx->allow = allow;
+    ctx->detail.len = 0;
+    ctx->problem = NGX_HTTP_NOT_ALLOWED;
 
     return NGX_HTTP_NOT_ALLOWED;
 }
@@ -154,20 +157,20 @@ ngx_http_v2m_problem_find(ngx_uint_t status)
 
 
 static ngx_int_t
-ngx_http_v2m_problem_body(ngx_http_request_t *r, ngx_str_t *body)
+ngx_http_v2m_problem_body(ngx_http_request_t *r, ngx_str_t *body,
+                          const ngx_str_t *found)
 {
     u_char                       *p;
     size_t                        escape;
     ngx_str_t                     detail;
-    ngx_http_v2m_ctx_t           *ctx;
     const ngx_http_v2m_problem_t *problem;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
     problem = ngx_http_v2m_problem_find(r->headers_out.status);
 
-    detail = ctx->detail;
+    if (found != NULL && found->len > 0) {
+        detail = *found;
 
-    if (detail.len == 0) {
+    } else {
         detail.data = (u_char *) problem->detail;
         detail.len = ngx_strlen(problem->detail);
     }
@@ -193,92 +196,130 @@ ngx_http_v2m_problem_body(ngx_http_request_t *r, ngx_str_t *body)
 }
 
 
+static ngx_table_elt_t *
+ngx_http_v2m_problem_header(ngx_http_request_t *r, const char *name,
+                            const char *text)
+{
+    ngx_str_t value;
+
+    value.data = (u_char *) text;
+    value.len = ngx_strlen(text);
+
+    return ngx_http_v2m_add_header(r, name, &value);
+}
+
+
+/* The headers that go with the status of an error; ctx: it is one that we
+ * found, NULL: nginx or another module did. */
 static ngx_int_t
 ngx_http_v2m_problem_headers(ngx_http_request_t *r, ngx_http_v2m_ctx_t *ctx)
 {
-    u_char     *p;
-    ngx_str_t   value;
-    ngx_uint_t  status, seconds;
-    const char *challenge;
+    const char      *text;
+    ngx_table_elt_t *header;
 
-    status = r->headers_out.status;
+    switch (r->headers_out.status) {
+    case NGX_HTTP_UNAUTHORIZED:
+        /* beside another module's challenge, if "satisfy any" asked both */
 
-    if (status == NGX_HTTP_NOT_ALLOWED && ctx->allow != NULL) {
-        value.data = (u_char *) ctx->allow;
-        value.len = ngx_strlen(ctx->allow);
-
-        return ngx_http_v2m_add_header(r, "Allow", &value) == NULL ? NGX_ERROR
-                                                                   : NGX_OK;
-    }
-
-    if (status == NGX_HTTP_UNAUTHORIZED
-        && r->headers_out.www_authenticate == NULL) {
-        challenge = ctx->basic ? "Basic realm=\"v2m\", charset=\"UTF-8\""
-                    : ctx->denied
-                        ? "Bearer realm=\"v2m\", error=\"invalid_token\""
-                        : "Bearer realm=\"v2m\"";
-
-        value.data = (u_char *) challenge;
-        value.len = ngx_strlen(challenge);
-
-        r->headers_out.www_authenticate =
-            ngx_http_v2m_add_header(r, "WWW-Authenticate", &value);
-
-        return r->headers_out.www_authenticate == NULL ? NGX_ERROR : NGX_OK;
-    }
-
-    if (status == NGX_HTTP_SERVICE_UNAVAILABLE
-        || status == NGX_HTTP_TOO_MANY_REQUESTS)
-    {
-        seconds =
-            ctx->retry_after ? ctx->retry_after : NGX_HTTP_V2M_RETRY_AFTER;
-
-        p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-        if (p == NULL) {
-            return NGX_ERROR;
+        if (ctx == NULL && r->headers_out.www_authenticate != NULL) {
+            return NGX_OK;
         }
 
-        value.data = p;
-        value.len = ngx_sprintf(p, "%ui", seconds) - p;
+        text = ctx == NULL || !(ctx->basic || ctx->denied)
+                   ? "Bearer realm=\"v2m\""
+               : ctx->basic ? "Basic realm=\"v2m\", charset=\"UTF-8\""
+                            : "Bearer realm=\"v2m\", error=\"invalid_token\"";
 
-        return ngx_http_v2m_add_header(r, "Retry-After", &value) == NULL
-                   ? NGX_ERROR
-                   : NGX_OK;
+        header = ngx_http_v2m_problem_header(r, "WWW-Authenticate", text);
+
+        if (r->headers_out.www_authenticate == NULL) {
+            r->headers_out.www_authenticate = header;
+        }
+
+        break;
+
+    case NGX_HTTP_NOT_ALLOWED:
+        if (ctx == NULL
+            && (r->method == NGX_HTTP_UNKNOWN || r->method == NGX_HTTP_TRACE))
+        {
+            /* refused before the location was known */
+            return NGX_OK;
+        }
+
+        /* nginx's own handlers say that of all other methods */
+
+        header = ngx_http_v2m_problem_header(
+            r, "Allow", ctx && ctx->allow ? ctx->allow : "GET, HEAD");
+        break;
+
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+    case NGX_HTTP_TOO_MANY_REQUESTS:
+        header = ngx_http_v2m_problem_header(r, "Retry-After",
+                                             NGX_HTTP_V2M_RETRY_AFTER);
+        break;
+
+    default:
+        return NGX_OK;
     }
 
-    return NGX_OK;
+    return header == NULL ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_v2m_problem_wanted(ngx_http_request_t *r)
+{
+    ngx_http_v2m_loc_conf_t *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
+
+    return lcf->problem_details == NGX_CONF_UNSET
+               ? lcf->endpoint != NULL
+               : (ngx_uint_t) lcf->problem_details;
 }
 
 
 static ngx_int_t
 ngx_http_v2m_problem_header_filter(ngx_http_request_t *r)
 {
-    ngx_str_t                body;
-    ngx_http_v2m_ctx_t      *ctx;
-    ngx_http_v2m_loc_conf_t *lcf;
+    ngx_uint_t          wanted, ours;
+    ngx_http_v2m_ctx_t *ctx;
 
-    lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
+    /* err_status is set by nginx's error handling only: an answer of this
+     * status that a proxied application made is its own */
 
-    if (r != r->main || !lcf->problem_details
-        || r->headers_out.status < NGX_HTTP_BAD_REQUEST)
+    if (r != r->main || r->err_status < NGX_HTTP_BAD_REQUEST
+        || r->err_status != r->headers_out.status)
     {
         return ngx_http_v2m_next_header_filter(r);
     }
 
-    ctx = ngx_http_v2m_get_ctx(r);
+    wanted = ngx_http_v2m_problem_wanted(r);
+    ctx = wanted ? ngx_http_v2m_get_ctx(r) : ngx_http_v2m_find_ctx(r);
 
-    if (ctx != NULL && ctx->own_body) {
+    if (ctx == NULL) {
+        return wanted ? NGX_ERROR : ngx_http_v2m_next_header_filter(r);
+    }
+
+    ours = ctx->problem == r->err_status;
+
+    if ((wanted || ours)
+        && ngx_http_v2m_problem_headers(r, ours ? ctx : NULL) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!wanted) {
         return ngx_http_v2m_next_header_filter(r);
     }
 
-    if (ctx == NULL || ngx_http_v2m_problem_headers(r, ctx) != NGX_OK
-        || ngx_http_v2m_problem_body(r, &body) != NGX_OK)
+    if (ngx_http_v2m_problem_body(r, &ctx->body, ours ? &ctx->detail : NULL)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     ctx->replace_body = 1;
-    ctx->detail = body;
 
     ngx_http_v2m_content_type(r, "application/problem+json");
 
@@ -287,7 +328,7 @@ ngx_http_v2m_problem_header_filter(ngx_http_request_t *r)
     ngx_http_clear_etag(r);
     ngx_http_clear_content_length(r);
 
-    r->headers_out.content_length_n = body.len;
+    r->headers_out.content_length_n = ctx->body.len;
 
     return ngx_http_v2m_next_header_filter(r);
 }
@@ -313,7 +354,7 @@ ngx_http_v2m_problem_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         cl->buf->file_pos = cl->buf->file_last;
     }
 
-    if (ctx->detail.len == 0) {
+    if (ctx->body.len == 0) {
         return NGX_OK;
     }
 
@@ -322,13 +363,13 @@ ngx_http_v2m_problem_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return NGX_ERROR;
     }
 
-    b->pos = ctx->detail.data;
-    b->last = b->pos + ctx->detail.len;
+    b->pos = ctx->body.data;
+    b->last = b->pos + ctx->body.len;
     b->memory = 1;
     b->last_buf = 1;
     b->last_in_chain = 1;
 
-    ctx->detail.len = 0;
+    ctx->body.len = 0;
 
     out.buf = b;
     out.next = NULL;
@@ -337,14 +378,12 @@ ngx_http_v2m_problem_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 }
 
 
-ngx_int_t
-ngx_http_v2m_problem_init(ngx_conf_t *cf)
+void
+ngx_http_v2m_problem_init(void)
 {
     ngx_http_v2m_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_v2m_problem_header_filter;
 
     ngx_http_v2m_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_v2m_problem_body_filter;
-
-    return NGX_OK;
 }

@@ -29,6 +29,6 @@ ngx_int_t ngx_http_v2m_failure(ngx_http_request_t *r, const char *operation,
                                int rc, const v2m_error_t *error);
 
 /* Puts the filter into nginx's chains; for postconfiguration. */
-ngx_int_t ngx_http_v2m_problem_init(ngx_conf_t *cf);
+void ngx_http_v2m_problem_init(void);
 
 #endif /* NGX_HTTP_V2M_PROBLEM_H */

@@ -27,6 +27,10 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
     v2m_error_t         error;
     ngx_pool_cleanup_t *cleanup;
 
+    if (!mcf->tokens) {
+        return NGX_OK;
+    }
+
     cleanup = ngx_pool_cleanup_add(cf->pool, 0);
     if (cleanup == NULL) {
         return NGX_ERROR;
@@ -34,6 +38,14 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
 
     cleanup->handler = ngx_http_v2m_settings_free;
     cleanup->data = mcf;
+
+    if (ngx_http_v2m_setting_key(cf, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!mcf->endpoints) {
+        return NGX_OK;
+    }
 
     if (ngx_http_v2m_setting(cf, &mcf->mongo_uri_file, "V2M_MONGO_URI",
                              "v2m_mongo_uri_file", NULL, &mcf->mongo_uri)
@@ -56,8 +68,7 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
                != NGX_OK
         || ngx_http_v2m_setting(cf, &none, "VIDEO_QUEUE", NULL, "video",
                                 &mcf->video_queue)
-               != NGX_OK
-        || ngx_http_v2m_setting_key(cf, mcf) != NGX_OK)
+               != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -86,7 +97,7 @@ ngx_http_v2m_setting(ngx_conf_t *cf, ngx_str_t *file, const char *environment,
     ngx_str_t   path;
     v2m_error_t error;
 
-    if (file->len == 0) {
+    if (file->data == NULL) {
         rc = v2m_config_string(environment, fallback, value, &error);
 
     } else {

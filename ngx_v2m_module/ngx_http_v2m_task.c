@@ -213,9 +213,8 @@ ngx_http_v2m_pending_end(ngx_http_v2m_pending_t *pending, int rc,
     pending->done(r, pending->data, rc, error, gone);
 
     if (gone) {
-        /* lets nginx free the request once nothing is pending any more */
-        c->write->handler(c->write);
-        return;
+        /* nginx put off the end of the request for what was pending */
+        ngx_http_finalize_request(r->main, NGX_ERROR);
     }
 
     ngx_http_run_posted_requests(c);

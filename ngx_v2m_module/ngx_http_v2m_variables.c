@@ -67,7 +67,7 @@ ngx_http_v2m_user_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     const char         *user;
     ngx_http_v2m_ctx_t *ctx;
 
-    ctx = ngx_http_get_module_ctx(r->main, ngx_http_v2m_module);
+    ctx = ngx_http_v2m_find_ctx(r->main);
     user = ctx ? ctx->claims.username : NULL;
 
     ngx_http_v2m_set_variable(v, user, user ? ngx_strlen(user) : 0);
@@ -82,7 +82,7 @@ ngx_http_v2m_job_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 {
     ngx_http_v2m_ctx_t *ctx;
 
-    ctx = ngx_http_get_module_ctx(r->main, ngx_http_v2m_module);
+    ctx = ngx_http_v2m_find_ctx(r->main);
 
     ngx_http_v2m_set_variable(v, ctx ? ctx->job : NULL,
                               ctx ? ngx_strlen(ctx->job) : 0);
@@ -102,7 +102,7 @@ ngx_http_v2m_claim_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     ngx_http_v2m_ctx_t *ctx;
 
     prefix = sizeof(NGX_HTTP_V2M_CLAIM_PREFIX) - 1;
-    ctx = ngx_http_get_module_ctx(r->main, ngx_http_v2m_module);
+    ctx = ngx_http_v2m_find_ctx(r->main);
 
     value = ctx && ctx->claims.username ? v2m_claims_get(
                 &ctx->claims, (char *) name->data + prefix, name->len - prefix)

@@ -60,6 +60,12 @@ use V2M::Users;
 our @EXPORT = (@V2M::Client::EXPORT, @V2M::Token::EXPORT, @V2M::Users::EXPORT,
     qw(error_log_text access_log_text));
 
+# so that "eval" of a section needs no "main::" for them
+for my $name (@V2M::Token::EXPORT) {
+    no strict 'refs';
+    *{"Test::Base::Filter::$name"} = \&{"V2M::Token::$name"};
+}
+
 my $top    = abs_path(dirname(__FILE__) . '/../..');
 my $build  = File::Spec->rel2abs($ENV{V2M_BUILD} || 'build/release', $top);
 my $module = "$build/ngx_http_v2m_module.so";
@@ -142,7 +148,11 @@ $http
 EOC
 
     if (defined $block->scenario) {
-        $block->set_value(init => "package main;\n" . $block->scenario);
+        my $name = quotemeta $block->name;
+
+        $block->set_value(init => "package main; no strict 'vars'; eval {\n"
+            . $block->scenario
+            . "\n1 } or Test::More::fail(\"$name - died: \$@\");");
 
         $block->set_value(request => "GET /healthz\n")
             unless defined $block->request || defined $block->raw_request

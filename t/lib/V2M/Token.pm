@@ -8,10 +8,10 @@ use warnings;
 use Digest::SHA qw(hmac_sha256);
 use Exporter qw(import);
 use JSON::PP ();
-use MIME::Base64 qw(encode_base64url encode_base64);
+use MIME::Base64 qw(decode_base64url encode_base64 encode_base64url);
 use Time::HiRes ();
 
-our @EXPORT = qw(basic bearer encode_base64url jwt_secret sign token unique);
+our @EXPORT = qw(basic bearer decode_base64url encode_base64url jwt_secret sign token unique);
 
 my $json    = JSON::PP->new->canonical->utf8;
 my $counter = 0;
