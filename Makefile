@@ -43,11 +43,11 @@ build:
 	+@$(MAKE) --no-print-directory -f build.mk $(JOBS) programs
 
 demo:
-	+@V2M_PACKAGES=$(PACKAGES) MAKE='$(MAKE)' stack/demo.sh $(if $(VIDEO),'$(VIDEO)')
+	+@MAKE='$(MAKE)' stack/demo.sh
 
 test:
 	$(need) run test
-	+@t/run $(PHASES)
+	@t/run $(PHASES)
 
 up: build
 	@./v2mctl up
