@@ -146,10 +146,11 @@ sub http {
 }
 
 
-# http2(METHOD, PATH, ...): the same over HTTP/2 without TLS.
+# http2(METHOD, PATH, ...): the same over HTTP/2 without TLS.  The client is
+# curl, which takes an answer before the end of its body for an error.
 sub http2 {
     my ($method, $path, @pairs) = @_;
-    my @arguments = ('curl', '-s', '-i', '-m', 30, '--noproxy', '*',
+    my @arguments = ('curl', '-sS', '-i', '-m', 30, '--noproxy', '*',
         '--http2-prior-knowledge', $method eq 'HEAD' ? '-I' : ('-X', $method));
     my $body;
 
