@@ -9,7 +9,7 @@ set -u
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 here=$PWD
-steps=7 number=0
+steps=8 number=0
 
 . "$top/stack/progress.sh"
 
@@ -30,7 +30,8 @@ fail() {
 give_up() {
     progress_end
     printf 'demo: %s\n' "$@" >&2
-    say "demo: the stack is still up; look at it with:  make status logs" >&2
+    say "demo: the stack is still up: ./v2mctl status, ./v2mctl logs; stop it" \
+        "with:  make down" >&2
     exit 1
 }
 
@@ -77,13 +78,29 @@ short() {
 }
 
 
+# A word for the shell, without quotes where it needs none.
+quoted() {
+    if [[ $1 =~ ^[A-Za-z0-9._/-]+$ ]]; then
+        printf '%s' "$1"
+    else
+        printf "'%s'" "${1//\'/\'\\\'\'}"
+    fi
+}
+
+
+# What $answer holds, on lines of their own.
+show_answer() {
+    printf '%s\n' "$(<"$answer")"
+}
+
+
 choose_video() {
     local speech
 
+    mkdir -p "$demo"
     if [[ -n ${VIDEO:-} ]]; then
-        clip=$(realpath -- "$VIDEO")
-        type_line "VIDEO='$(short "$clip")'"
-        VIDEO=$(short "$clip")
+        VIDEO=$(short "$(realpath -- "$VIDEO")")
+        type_line "VIDEO=$(quoted "$VIDEO")"
         return
     fi
 
@@ -98,8 +115,9 @@ choose_video() {
     fi
 
     VIDEO=$(short "$demo/clip.mp4")
-    run_line "ffmpeg -v error -y -f lavfi -i \"$speech\" -f lavfi -i testsrc2=size=320x180:rate=15 -shortest -c:v mpeg4 -c:a aac '$VIDEO'" \
+    run_line "ffmpeg -v error -y -f lavfi -i \"$speech\" -f lavfi -i testsrc2=size=320x180:rate=15 -shortest -c:v mpeg4 -c:a aac $(quoted "$VIDEO")" \
         </dev/null || fail "ffmpeg could not make the clip"
+    type_line "VIDEO=$(quoted "$VIDEO")"
 }
 
 
@@ -118,10 +136,15 @@ log_in() {
 
 
 upload() {
+    local how='-F "file=@$VIDEO" "$V2M_URL/upload"'
+
+    # what curl would take for more than a file's name
+    [[ $VIDEO != *[\;,\"\\]* ]] || how='-T "$VIDEO" "$V2M_URL/upload/"'
+
     long_line "uploading" \
-        'curl -sS --fail-with-body -H "Authorization: Bearer $TOKEN" -F "file=@\"$VIDEO\"" "$V2M_URL/upload"' \
+        "curl -sS --fail-with-body -H \"Authorization: Bearer \$TOKEN\" $how" \
         || give_up "the upload was refused: $(<"$answer")"
-    cat "$answer"
+    show_answer
 
     JOB=$(field id)
     [[ $JOB =~ ^[0-9a-f]{24}$ ]] || give_up "the answer has no id"
@@ -161,7 +184,7 @@ follow() {
     done
 
     progress_end
-    cat "$answer"
+    show_answer
     [[ $state == ready ]] || give_up "the job failed: $(field reason)"
 }
 
@@ -172,7 +195,7 @@ download() {
     MP3=$(short "$demo/${name%.*}.mp3")
     export MP3
     answer=$demo/download
-    run_line "MP3='${MP3//\'/\'\\\'\'}'"
+    run_line "MP3=$(quoted "$MP3")"
     long_line "downloading" \
         'curl -sS --fail-with-body -H "Authorization: Bearer $TOKEN" -o "$MP3" "$V2M_URL/download?fid=$JOB"' \
         || give_up "the download was refused: $(cat -- "$answer" "$MP3" 2>/dev/null)"
@@ -206,7 +229,7 @@ find_mail() {
     local mail
 
     while read -r mail; do
-        if mail_text "$mail" | grep -q "$JOB"; then
+        if mail_text "$mail" | grep "$JOB" >/dev/null; then
             printf '%s' "$mail"
             return
         fi
@@ -232,10 +255,13 @@ print(mail.get_body(("plain", "html")).get_content().rstrip())' "$1"
 summary() {
     local seconds rate
 
-    read -r seconds rate < <(ffprobe -v error -of csv=p=0:s=' ' \
+    {
+        read -r seconds
+        read -r rate
+    } < <(ffprobe -v error -of default=nw=1:nk=1 \
         -show_entries format=duration,bit_rate "$MP3" 2>/dev/null)
     say "MP3        $MP3 ($(stat -c %s -- "$MP3") bytes)"
-    if [[ -n ${rate:-} ]]; then
+    if [[ ${rate:-} =~ ^[0-9]+$ ]]; then
         say "duration   $(LC_ALL=C printf '%.1f' "$seconds") s"
         say "bitrate    $((rate / 1000)) kbit/s"
     fi
@@ -273,13 +299,14 @@ main() {
 
     heading "start the stack"
     "$top/v2mctl" up || fail "the stack did not start, as told above"
-    mkdir -p "$demo"
+
+    heading "a video"
+    choose_video
+    export VIDEO
     touch "$demo/began"
 
     heading "log in"
-    choose_video
     log_in
-    export VIDEO
 
     heading "upload, and follow the job"
     upload
