@@ -82,11 +82,13 @@ sub read_response {
 
     } elsif ($coding eq 'chunked') {
         while (1) {
-            until ($text =~ /\A([0-9a-fA-F]+)\r\n/) {
+            until ($text =~ /\r\n/) {
                 $more->() or die "the response was cut\n";
             }
 
-            my ($digits, $size) = ($1, hex $1);
+            my ($digits) = $text =~ /\A([0-9a-fA-F]+)\r\n/
+                or die "bad chunk: $text\n";
+            my $size = hex $digits;
 
             until (length $text >= length($digits) + $size + 4) {
                 $more->() or die "the response was cut\n";
