@@ -341,40 +341,58 @@ v2m_users_find_columns(MYSQL_STMT *statement, v2m_users_columns_t *columns,
 }
 
 
+/* Reads one value into the buffer that bind describes.  A NULL has the length
+ * 0 and leaves the buffer as it was. */
 static int
-v2m_users_read_text(MYSQL_STMT *statement, int column, char *text, size_t size,
-                    v2m_error_t *error)
+v2m_users_fetch(MYSQL_STMT *statement, int column, MYSQL_BIND *bind,
+                unsigned long *length, v2m_error_t *error)
 {
-    my_bool       is_null, truncated;
-    MYSQL_BIND    bind;
-    unsigned long length;
+    my_bool is_null, truncated;
 
-    memset(&bind, 0, sizeof(bind));
-    length = 0;
+    *length = 0;
     is_null = 0;
 
-    bind.buffer_type = MYSQL_TYPE_STRING;
-    bind.buffer = text;
-    bind.buffer_length = size - 1;
-    bind.length = &length;
-    bind.is_null = &is_null;
-    bind.error = &truncated;
+    bind->length = length;
+    bind->is_null = &is_null;
+    bind->error = &truncated;
 
-    if (mysql_stmt_fetch_column(statement, &bind, (unsigned) column, 0) != 0) {
+    if (mysql_stmt_fetch_column(statement, bind, (unsigned) column, 0) != 0) {
         return v2m_error_set(error, V2M_ERROR, "cannot read a user: %s",
                              mysql_stmt_error(statement));
     }
 
     if (is_null) {
-        length = 0;
+        *length = 0;
+    }
+
+    return V2M_OK;
+}
+
+
+static int
+v2m_users_read_text(MYSQL_STMT *statement, int column, char *text, size_t size,
+                    v2m_error_t *error)
+{
+    int           rc;
+    unsigned long length;
+    MYSQL_BIND    bind = {
+           .buffer_type = MYSQL_TYPE_STRING,
+           .buffer = text,
+           .buffer_length = size - 1,
+    };
+
+    rc = v2m_users_fetch(statement, column, &bind, &length, error);
+    if (rc != V2M_OK) {
+        return rc;
     }
 
     /* a text cut short could be another user's */
 
     if (length >= size || memchr(text, '\0', length) != NULL) {
         return v2m_error_set(error, V2M_CORRUPT,
-                             "a row of the users' table has a value that is "
-                             "too long or has a zero byte");
+                             "a row of the users' table has an e-mail address "
+                             "or a password that is too long or has a zero "
+                             "byte");
     }
 
     text[length] = '\0';
@@ -387,35 +405,20 @@ static int
 v2m_users_read_flag(MYSQL_STMT *statement, int column, int *flag,
                     v2m_error_t *error)
 {
-    int           value;
-    my_bool       is_null, truncated;
-    MYSQL_BIND    bind;
+    int           rc, value;
     unsigned long length;
+    MYSQL_BIND    bind = { .buffer_type = MYSQL_TYPE_LONG, .buffer = &value };
 
-    *flag = 0;
-
-    if (column < 0) {
-        return V2M_OK;
-    }
-
-    memset(&bind, 0, sizeof(bind));
     value = 0;
-    is_null = 0;
+    rc = V2M_OK;
 
-    bind.buffer_type = MYSQL_TYPE_LONG;
-    bind.buffer = &value;
-    bind.length = &length;
-    bind.is_null = &is_null;
-    bind.error = &truncated;
-
-    if (mysql_stmt_fetch_column(statement, &bind, (unsigned) column, 0) != 0) {
-        return v2m_error_set(error, V2M_ERROR, "cannot read a user: %s",
-                             mysql_stmt_error(statement));
+    if (column >= 0) {
+        rc = v2m_users_fetch(statement, column, &bind, &length, error);
     }
 
-    *flag = !is_null && value != 0;
+    *flag = value != 0;
 
-    return V2M_OK;
+    return rc;
 }
 
 
@@ -431,6 +434,13 @@ v2m_users_read_row(MYSQL_STMT *statement, const v2m_users_columns_t *columns,
     if (rc == V2M_OK) {
         rc = v2m_users_read_text(statement, columns->password, user->password,
                                  sizeof(user->password), error);
+
+        /* whatever it is, it is no hash, and no reason to hide the user */
+
+        if (rc == V2M_CORRUPT) {
+            user->password[0] = '\0';
+            rc = V2M_OK;
+        }
     }
 
     if (rc == V2M_OK) {

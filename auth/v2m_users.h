@@ -29,10 +29,11 @@ typedef struct {
 
 typedef struct {
     char email[V2M_EMAIL_MAX + 1];
-    char password[V2M_PASSWORD_HASH_MAX];
-    int  admin;
-    int  disabled;
-    int  hashed; /* 0: the password is no hash, so no login ever succeeds */
+    char password[V2M_PASSWORD_HASH_MAX]; /* empty: what is stored is no text
+                                           * of this length */
+    int admin;
+    int disabled;
+    int hashed; /* 0: the password is no hash, so no login ever succeeds */
 } v2m_user_t;
 
 /* Strings are copied.  Connects only when first used. */
