@@ -144,8 +144,8 @@ PIN
 
 apt_get() {
     apt-get -y -q -o Acquire::Retries=2 -o Acquire::http::Timeout=30 \
-        -o Dpkg::Use-Pty=0 -o APT::Status-Fd=1 \
-        -o DPkg::Lock::Timeout=300 "$@"
+        -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 \
+        -o APT::Status-Fd=3 "$@" 3>&1
 }
 
 
@@ -278,8 +278,11 @@ show_progress() {
 
 
 # The percentage in one of apt-get's lines of state.
+# dlstatus:NUMBER:PERCENT:TEXT, pmstatus:PACKAGE[:ARCHITECTURE]:PERCENT:TEXT
 percent() {
-    [[ $1 =~ :([0-9]+)(\.[0-9]+)?: ]] && printf ', %d %%' "${BASH_REMATCH[1]}"
+    [[ $1 =~ ^dlstatus:[0-9]+():([0-9]+)
+        || $1 =~ ^pmstatus:[^:]+(:[a-z][a-z0-9]*)?:([0-9]+) ]] \
+        && printf ', %d %%' "${BASH_REMATCH[2]}"
 }
 
 
@@ -348,7 +351,7 @@ main() {
     why="to build and run v2m"
     [[ " ${sets[*]} " != *" test "* ]] || why+=", and to test it"
     say "packages   ${#lacking[@]} are missing $why, and are installed now" \
-        "with what they need:" | fold -s -w 78
+        "with what they need:" | fold -s -w 78 | sed 's/ *$//'
     say "${lacking[*]}" | fold -s -w 66 | sed 's/^/           /; s/ *$//'
 
     may_be_root

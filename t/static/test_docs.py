@@ -16,7 +16,7 @@ def env_names():
         names |= set(re.findall(
             r'(?:v2m_config_(?:string|required|integer)|getenv)\s*\(\s*'
             r'"([A-Z][A-Z0-9_]*)"', text))
-        # the module's table: the directive, then the name
+        # given to a function that reads it
         names |= set(re.findall(r'"((?:V2M|MYSQL|JWT|VIDEO|MP3)_[A-Z0-9_]+)"',
                                 text))
 
@@ -24,15 +24,8 @@ def env_names():
         names |= set(re.findall(r"\b(?:V2M|MYSQL|JWT)_[A-Z0-9_]+\b",
                                 read(path)))
 
-    return {name.removesuffix("_FILE") for name in names}
-
-
-def directives():
-    names = set()
-    for path in files("ngx_v2m_module/*.c"):
-        names |= set(re.findall(r'ngx_string\("(v2m_[a-z0-9_]+)"\)',
-                                code(path)))
-    return names
+    return {re.sub(r"^((?:V2M|MYSQL|JWT)_\w+)_FILE$", r"\1", name)
+            for name in names}
 
 
 def commands(path):
@@ -51,12 +44,10 @@ def test_each_environment_name_is_documented():
 
 
 def test_no_environment_name_is_made_up():
-    used = env_names()
-    for path in files("t/*", "Makefile", "stack/*"):
-        used |= set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", read(path)))
-    documented = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)`",
-                                read("docs/configuration.md"), re.MULTILINE))
-    assert documented and not documented - used, sorted(documented - used)
+    documented = {name.removesuffix("_FILE") for name in re.findall(
+        r"^\| `((?!SSL_)[A-Z][A-Z0-9_]+)`", read("docs/configuration.md"),
+        re.MULTILINE)}
+    assert documented and not documented - env_names()
 
 
 def test_each_directive_is_documented():
