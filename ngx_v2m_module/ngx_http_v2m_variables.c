@@ -1,5 +1,6 @@
 /*
- * Variables for logs, limits and maps: $v2m_user, $v2m_job, $v2m_claim_NAME.
+ * Variables for logs, limits and maps: $v2m_user, $v2m_job, $v2m_claim_NAME,
+ * $v2m_account.
  */
 
 #include <stdlib.h>
@@ -18,6 +19,10 @@ static ngx_int_t ngx_http_v2m_claim_variable(ngx_http_request_t        *r,
                                              ngx_http_variable_value_t *v,
                                              uintptr_t                  data);
 
+static ngx_int_t ngx_http_v2m_account_variable(ngx_http_request_t        *r,
+                                               ngx_http_variable_value_t *v,
+                                               uintptr_t                  data);
+
 static ngx_http_variable_t ngx_http_v2m_variables[] = {
     { ngx_string("v2m_user"), NULL, ngx_http_v2m_user_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -25,6 +30,7 @@ static ngx_http_variable_t ngx_http_v2m_variables[] = {
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
     { ngx_string(NGX_HTTP_V2M_CLAIM_PREFIX), NULL, ngx_http_v2m_claim_variable,
       0, NGX_HTTP_VAR_NOCACHEABLE | NGX_HTTP_VAR_PREFIX, 0 },
+    { ngx_string("v2m_account"), NULL, ngx_http_v2m_account_variable, 0, 0, 0 },
     ngx_http_null_variable
 };
 
@@ -127,6 +133,62 @@ ngx_http_v2m_claim_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     }
 
     ngx_http_v2m_set_variable(v, (char *) copy, length);
+
+    return NGX_OK;
+}
+
+
+/*
+ * The account that a login is about, as a key for limits.  Databases compare
+ * without regard to case, accents and spaces at the end, so that one account
+ * has many names: those that no address of ours has share one key.
+ */
+static ngx_int_t
+ngx_http_v2m_account_variable(ngx_http_request_t        *r,
+                              ngx_http_variable_value_t *v, uintptr_t data)
+{
+    size_t     i, length;
+    u_char    *key;
+    ngx_int_t  rc;
+    ngx_str_t *user;
+
+    rc = ngx_http_auth_basic_user(r);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    user = &r->headers_in.user;
+
+    if (rc == NGX_DECLINED || user->len == 0) {
+        ngx_http_v2m_set_variable(v, NULL, 0);
+        return NGX_OK;
+    }
+
+    length = user->len;
+
+    while (length > 0 && user->data[length - 1] == ' ') {
+        length--;
+    }
+
+    for (i = 0; i < length; i++) {
+        if (user->data[i] <= 0x20 || user->data[i] >= 0x7f) {
+            break;
+        }
+    }
+
+    if (i < length || length == 0 || length > V2M_EMAIL_MAX) {
+        ngx_http_v2m_set_variable(v, "other", 5);
+        return NGX_OK;
+    }
+
+    key = ngx_pnalloc(r->pool, length);
+    if (key == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_strlow(key, user->data, length);
+    ngx_http_v2m_set_variable(v, (char *) key, length);
 
     return NGX_OK;
 }

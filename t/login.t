@@ -219,7 +219,7 @@ is(http(POST => '/login', @headers,
 
 
 
-=== TEST 13: guesses are limited: five at once, then 429
+=== TEST 13: S9, guesses are limited: five at once, then 429
 --- scenario
 my @codes = map { login('nobody@example.com', 'guess')->code } 1 .. 8;
 
@@ -237,7 +237,27 @@ is(decode_json($response->content)->{detail},
 
 
 
-=== TEST 14: over HTTP/2
+=== TEST 14: S9, and for one account, from whatever address
+--- scenario
+sub from {
+    my ($address, $email) = @_;
+    my $socket = connect_gateway($address);
+
+    print {$socket} "POST /login HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
+        . basic($email, 'guess') . "\r\nConnection: close\r\n\r\n";
+    $socket->flush;
+    return read_response($socket)->code;
+}
+
+my @codes = map { from("127.0.0.$_", $_ % 2 ? $user : uc $user) } 2 .. 14;
+
+is("@codes[0 .. 10]", '401 ' x 10 . '401', 'ten at once, and one');
+is("@codes[11, 12]", '429 429', 'then no more');
+is(from('127.0.0.2', 'someone@example.com'), 401, 'but for another account');
+
+
+
+=== TEST 15: over HTTP/2
 --- scenario
 my $response = http2(POST => '/login', Authorization => basic($user, $password));
 
@@ -253,7 +273,7 @@ is(decode_json($response->content)->{detail}, 'missing credentials', 'detail');
 
 
 
-=== TEST 15: the lifetime of tokens can be set
+=== TEST 16: the lifetime of tokens can be set
 --- http_config
 v2m_token_lifetime 10m;
 --- scenario

@@ -58,7 +58,7 @@ use V2M::Token;
 use V2M::Users;
 
 our @EXPORT = (@V2M::Client::EXPORT, @V2M::Token::EXPORT, @V2M::Users::EXPORT,
-    qw(error_log_text access_log_text));
+    qw(access_log_text error_log_text log_text));
 
 # so that "eval" of a section needs no "main::" for them
 for my $name (@V2M::Token::EXPORT) {
@@ -137,6 +137,7 @@ add_block_preprocessor(sub {
     $block->set_value(config      => '');
     $block->set_value(http_config => <<"EOC");
 $shipped_http
+$http
 server {
     listen 127.0.0.1:$port default_server;
     listen 127.0.0.1:$http2_port default_server http2;
@@ -144,7 +145,6 @@ server {
 $shipped_server
 $more
 }
-$http
 EOC
 
     if (defined $block->scenario) {
@@ -221,13 +221,21 @@ sub stop_nginx () {
 }
 
 
+# The text of a file in logs/, as it is now.
+sub log_text ($) {
+    my $name = shift;
+
+    return slurp(server_root() . "/logs/$name");
+}
+
+
 sub error_log_text () {
-    return slurp(server_root() . '/logs/error.log');
+    return log_text('error.log');
 }
 
 
 sub access_log_text () {
-    return slurp(server_root() . '/logs/access.log');
+    return log_text('access.log');
 }
 
 

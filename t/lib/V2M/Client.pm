@@ -37,10 +37,12 @@ sub decode_json {
 }
 
 
+# connect_gateway([ADDRESS]): a connection, from an address of our choice.
 sub connect_gateway {
     return IO::Socket::INET->new(
-        PeerAddr => '127.0.0.1',
-        PeerPort => $ENV{TEST_NGINX_SERVER_PORT},
+        PeerAddr  => '127.0.0.1',
+        PeerPort  => $ENV{TEST_NGINX_SERVER_PORT},
+        LocalAddr => $_[0],
     ) // die "connect: $!\n";
 }
 
