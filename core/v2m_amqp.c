@@ -1,5 +1,6 @@
 #include "v2m_amqp.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +21,8 @@
 #include "v2m_pause.h"
 #include "v2m_socket.h"
 
-#define V2M_AMQP_BODY_MAX  131072
-#define V2M_AMQP_NAME_MAX  255 /* of a short string of the protocol */
-#define V2M_AMQP_CA_FILE   "/etc/ssl/certs/ca-certificates.crt"
-#define V2M_AMQP_SLICE_MIN 100 /* ms */
+#define V2M_AMQP_NAME_MAX 255 /* of a short string of the protocol */
+#define V2M_AMQP_CA_FILE  "/etc/ssl/certs/ca-certificates.crt"
 
 /*
  * Messages go over one channel.  Queues are looked up and declared on a
@@ -110,6 +109,24 @@ v2m_amqp_check_url(const char *text, v2m_error_t *error)
     }
 
     return rc;
+}
+
+
+int
+v2m_amqp_check_queue(const char *queue, v2m_error_t *error)
+{
+    size_t length;
+
+    length = strlen(queue);
+
+    if (length == 0 || length > V2M_AMQP_QUEUE_MAX) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "the queue name \"%.32s\" has %zu bytes, but must "
+                             "have 1 to %d",
+                             queue, length, V2M_AMQP_QUEUE_MAX);
+    }
+
+    return V2M_OK;
 }
 
 
@@ -420,8 +437,8 @@ v2m_amqp_connect(v2m_amqp_t **result, const char *text,
     }
 
     amqp->slice_ms = amqp_get_heartbeat(amqp->connection) * 1000 / 4;
-    if (amqp->slice_ms < V2M_AMQP_SLICE_MIN) {
-        amqp->slice_ms = V2M_AMQP_SLICE_MIN;
+    if (amqp->slice_ms == 0) {
+        amqp->slice_ms = INT_MAX;
     }
 
     *result = amqp;
@@ -466,11 +483,6 @@ v2m_amqp_look_up(v2m_amqp_t *amqp, const char *queue, int64_t *messages,
     char                     what[V2M_AMQP_NAME_MAX + 32];
     amqp_queue_declare_ok_t *ok;
 
-    if (strlen(queue) > V2M_AMQP_NAME_MAX) {
-        return v2m_error_set(error, V2M_INVALID,
-                             "the queue name \"%.32s...\" is too long", queue);
-    }
-
     rc = v2m_amqp_open_side(amqp, error);
     if (rc != V2M_OK) {
         return rc;
@@ -497,7 +509,11 @@ int
 v2m_amqp_depth(v2m_amqp_t *amqp, const char *queue, int64_t *messages,
                v2m_error_t *error)
 {
-    return v2m_amqp_look_up(amqp, queue, messages, error);
+    int rc;
+
+    rc = v2m_amqp_check_queue(queue, error);
+
+    return rc == V2M_OK ? v2m_amqp_look_up(amqp, queue, messages, error) : rc;
 }
 
 
@@ -544,9 +560,9 @@ v2m_amqp_declare(v2m_amqp_t *amqp, const char *queue, int delivery_limit,
     char               dead[V2M_AMQP_NAME_MAX + 1];
     amqp_table_entry_t arguments[4];
 
-    if (snprintf(dead, sizeof(dead), "%s.dead", queue) >= (int) sizeof(dead)) {
-        return v2m_error_set(error, V2M_INVALID,
-                             "the queue name \"%.32s...\" is too long", queue);
+    rc = v2m_amqp_check_queue(queue, error);
+    if (rc != V2M_OK) {
+        return rc;
     }
 
     rc = v2m_amqp_look_up(amqp, queue, NULL, error);
@@ -554,6 +570,7 @@ v2m_amqp_declare(v2m_amqp_t *amqp, const char *queue, int delivery_limit,
         return rc;
     }
 
+    snprintf(dead, sizeof(dead), "%.*s.dead", V2M_AMQP_QUEUE_MAX, queue);
     arguments[0] = v2m_amqp_text_entry("x-queue-type", "quorum");
 
     /* first where dead letters go, so that none is ever lost */
@@ -654,8 +671,8 @@ v2m_amqp_publish(v2m_amqp_t *amqp, const char *queue, const char *body,
     amqp_basic_publish_t    method;
     amqp_basic_properties_t properties;
 
-    if (strlen(queue) > V2M_AMQP_NAME_MAX || length > V2M_AMQP_BODY_MAX
-        || strlen(message_id) >= sizeof(amqp->incoming.message_id))
+    if (strlen(queue) > V2M_AMQP_QUEUE_MAX || length > V2M_AMQP_BODY_MAX
+        || strlen(message_id) > V2M_AMQP_MESSAGE_ID_MAX)
     {
         return v2m_error_set(error, V2M_INVALID,
                              "the message or its id is too long to publish");

@@ -16,17 +16,24 @@
 
 #include "v2m_error.h"
 
+#define V2M_AMQP_QUEUE_MAX      250    /* bytes of a queue's name */
+#define V2M_AMQP_BODY_MAX       131072 /* bytes of a message */
+#define V2M_AMQP_MESSAGE_ID_MAX 63
+
 typedef struct v2m_amqp_s v2m_amqp_t;
 
 typedef struct {
     const char *name;        /* shown in RabbitMQ's list of connections */
-    int         heartbeat_s; /* proposed to the broker, seconds */
+    int         heartbeat_s; /* proposed, the broker may want it shorter */
     int         timeout_ms;  /* for connecting and for each reply */
 } v2m_amqp_options_t;
 
 /* V2M_INVALID and a text for a person when the URL is unusable.  amqp:// and
  * amqps:// are accepted; the path is the virtual host. */
 int v2m_amqp_check_url(const char *url, v2m_error_t *error);
+
+/* V2M_INVALID when no queue of ours can have this name. */
+int v2m_amqp_check_queue(const char *queue, v2m_error_t *error);
 
 int v2m_amqp_connect(v2m_amqp_t **amqp, const char *url,
                      const v2m_amqp_options_t *options, v2m_error_t *error);
@@ -43,7 +50,8 @@ void v2m_amqp_close(v2m_amqp_t *amqp);
 int v2m_amqp_declare(v2m_amqp_t *amqp, const char *queue, int delivery_limit,
                      v2m_error_t *error);
 
-/* Number of messages ready in the queue. */
+/* Number of messages ready in the queue.  V2M_NOT_FOUND: there is none of this
+ * name. */
 int v2m_amqp_depth(v2m_amqp_t *amqp, const char *queue, int64_t *messages,
                    v2m_error_t *error);
 
@@ -53,7 +61,9 @@ int v2m_amqp_confirms(v2m_amqp_t *amqp, v2m_error_t *error);
 
 /*
  * Publishes a persistent message, mandatory, to a queue through the default
- * exchange.  Does not wait: *tag is what ACK, NACK and RETURN events name.
+ * exchange.  Does not wait for the broker's answer: ACK and NACK events name
+ * the *tag, RETURN events the message_id (may be empty).  V2M_INVALID: one of
+ * them is too long.
  */
 int v2m_amqp_publish(v2m_amqp_t *amqp, const char *queue, const char *body,
                      size_t length, const char *message_id, uint64_t *tag,
@@ -63,7 +73,8 @@ int v2m_amqp_publish(v2m_amqp_t *amqp, const char *queue, const char *body,
 int v2m_amqp_consume(v2m_amqp_t *amqp, const char *queue, int prefetch,
                      v2m_error_t *error);
 
-/* Ends consuming: no further deliveries after the call's reply. */
+/* Ends consuming: the broker sends no further deliveries; what it sent before
+ * still comes as events. */
 int v2m_amqp_cancel(v2m_amqp_t *amqp, v2m_error_t *error);
 
 int v2m_amqp_ack(v2m_amqp_t *amqp, uint64_t tag, v2m_error_t *error);
@@ -74,7 +85,8 @@ int v2m_amqp_reject(v2m_amqp_t *amqp, uint64_t tag, int requeue,
 
 typedef enum {
     V2M_AMQP_NONE,      /* the time passed, or the wake descriptor is ready */
-    V2M_AMQP_DELIVERY,  /* tag, body, length, delivery_count */
+    V2M_AMQP_DELIVERY,  /* tag, body, length, delivery_count; a body above
+                           V2M_AMQP_BODY_MAX comes as an empty one */
     V2M_AMQP_ACK,       /* tag, multiple: published messages are confirmed */
     V2M_AMQP_NACK,      /* tag, multiple: the broker gave up on them */
     V2M_AMQP_RETURN,    /* message_id: unroutable; its ACK follows */
@@ -90,7 +102,7 @@ typedef struct {
     int                   delivery_count; /* earlier deliveries, if known */
     const char           *body;           /* valid until the next call */
     size_t                length;
-    char                  message_id[64];
+    char                  message_id[V2M_AMQP_MESSAGE_ID_MAX + 1];
 } v2m_amqp_event_t;
 
 /*

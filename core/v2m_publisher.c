@@ -1,8 +1,8 @@
 #include "v2m_publisher.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,17 +111,24 @@ v2m_publisher_finish_all(v2m_publisher_t *publisher, v2m_publisher_list_t *list,
 }
 
 
-/* Moves what was sent meanwhile to the list. */
 static void
-v2m_publisher_take(v2m_publisher_t *publisher, v2m_publisher_list_t *list)
+v2m_publisher_woken(v2m_publisher_t *publisher)
 {
     ssize_t  n;
     uint64_t count;
 
-    /* first the descriptor: what comes after makes it readable again */
-
     n = read(publisher->wake_fd, &count, sizeof(count));
     (void) n;
+}
+
+
+/* Moves what was sent meanwhile to the list. */
+static void
+v2m_publisher_take(v2m_publisher_t *publisher, v2m_publisher_list_t *list)
+{
+    /* first the descriptor: what comes after makes it readable again */
+
+    v2m_publisher_woken(publisher);
 
     pthread_mutex_lock(&publisher->mutex);
     TAILQ_CONCAT(list, &publisher->waiting, link);
@@ -199,12 +206,6 @@ v2m_publisher_publish(v2m_publisher_t *publisher, v2m_error_t *error)
         rc = v2m_amqp_publish(publisher->amqp, publisher->queue, message->body,
                               message->length, message->message_id,
                               &message->tag, error);
-
-        if (rc == V2M_INVALID) {
-            v2m_publisher_finish(publisher, message, rc, error);
-            rc = V2M_OK;
-            continue;
-        }
 
         message->due_ms = v2m_clock_ms() + publisher->confirm_timeout_ms;
         TAILQ_INSERT_TAIL(&publisher->in_flight, message, link);
@@ -421,8 +422,12 @@ v2m_publisher_pause(v2m_publisher_t *publisher)
     while (!v2m_publisher_stopping(publisher)
            && (left = until - v2m_clock_ms()) > 0)
     {
-        /* no message is taken meanwhile: only stopping wakes */
-        poll(&wake, 1, (int) left);
+        /* no message is taken meanwhile: what wakes is stopping, or a message
+         * that was given up on already */
+
+        if (poll(&wake, 1, (int) left) > 0) {
+            v2m_publisher_woken(publisher);
+        }
     }
 }
 
@@ -492,6 +497,25 @@ v2m_publisher_free(v2m_publisher_t *publisher)
 }
 
 
+/* Signals are for the threads that the caller knows of: a thread that takes
+ * one would not end the wait that the signal is meant to end. */
+static int
+v2m_publisher_create_thread(v2m_publisher_t *publisher)
+{
+    int      rc;
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+
+    rc = pthread_create(&publisher->thread, NULL, v2m_publisher_run, publisher);
+
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+
+    return rc;
+}
+
+
 int
 v2m_publisher_start(v2m_publisher_t              **result,
                     const v2m_publisher_options_t *options, v2m_error_t *error)
@@ -500,6 +524,11 @@ v2m_publisher_start(v2m_publisher_t              **result,
     v2m_publisher_t *publisher;
 
     rc = v2m_amqp_check_url(options->url, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_amqp_check_queue(options->queue, error);
+    }
+
     if (rc != V2M_OK) {
         return rc;
     }
@@ -531,7 +560,7 @@ v2m_publisher_start(v2m_publisher_t              **result,
                              "out of memory or of file descriptors");
     }
 
-    rc = pthread_create(&publisher->thread, NULL, v2m_publisher_run, publisher);
+    rc = v2m_publisher_create_thread(publisher);
     if (rc != 0) {
         v2m_publisher_free(publisher);
         return v2m_error_set(error, V2M_ERROR,
@@ -580,6 +609,12 @@ v2m_publisher_send(v2m_publisher_t *publisher, const char *body, size_t length,
 {
     int                      rc, first;
     v2m_publisher_message_t *message;
+
+    if (length > V2M_AMQP_BODY_MAX
+        || strlen(message_id) > V2M_AMQP_MESSAGE_ID_MAX) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "the message or its id is too long to publish");
+    }
 
     message = v2m_publisher_message(body, length, message_id, done, data);
     if (message == NULL) {

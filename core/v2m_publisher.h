@@ -37,7 +37,8 @@ typedef struct {
     void                  *state_data;
 } v2m_publisher_options_t;
 
-/* Starts the thread; strings are copied.  To be called after fork(). */
+/* Starts the thread, which takes no signals; strings are copied.  To be called
+ * after fork().  V2M_INVALID: the URL or the queue's name is unusable. */
 int v2m_publisher_start(v2m_publisher_t              **publisher,
                         const v2m_publisher_options_t *options,
                         v2m_error_t                   *error);
@@ -45,7 +46,8 @@ int v2m_publisher_start(v2m_publisher_t              **publisher,
 /*
  * Takes a message for publishing; body and message_id are copied.  Never
  * blocks; any thread.  V2M_FULL: capacity reached; V2M_UNAVAILABLE: not
- * connected, or the broker blocks publishers.  On these done is not called.
+ * connected, or the broker blocks publishers; V2M_INVALID: the message or its
+ * id is too long (see v2m_amqp.h).  On these done is not called.
  */
 int v2m_publisher_send(v2m_publisher_t *publisher, const char *body,
                        size_t length, const char *message_id,
@@ -55,7 +57,8 @@ int v2m_publisher_send(v2m_publisher_t *publisher, const char *body,
 /* 1 when connected and not blocked.  Any thread. */
 int v2m_publisher_ready(v2m_publisher_t *publisher);
 
-/* Ends the thread; messages not yet confirmed get their done call with
+/* Ends the thread, at once or, while it waits for a reply of the broker, within
+ * a few seconds; messages not yet confirmed get their done call with
  * V2M_UNAVAILABLE before this returns.  NULL is allowed. */
 void v2m_publisher_stop(v2m_publisher_t *publisher);
 

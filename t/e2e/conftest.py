@@ -5,13 +5,19 @@ own.  With V2M_E2E_ENV, the path of the run/env of a stack that runs already,
 that one is used and left running.
 """
 
+import asyncio
 import email
 import email.policy
 import os
 import pathlib
 import signal
+import socket
+import ssl
+import struct
 import subprocess
+import threading
 import time
+import urllib.parse
 import uuid
 
 import bson
@@ -53,9 +59,10 @@ def read_env(path):
 
 
 class Program:
-    """A program of the build that a test starts by itself."""
+    """A program of the build that a test starts by itself; with talks, one
+    that ends when its standard input does, else by SIGTERM."""
 
-    def __init__(self, arguments, env, log):
+    def __init__(self, arguments, env, log, talks=False):
         self.log_path = log
         environment = dict(os.environ)
         environment.update(env)
@@ -64,7 +71,7 @@ class Program:
         with open(log, "wb") as output:
             self.process = subprocess.Popen(
                 arguments, env=environment, stdout=output, stderr=output,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
             )
 
     @property
@@ -74,6 +81,10 @@ class Program:
     def wait_log(self, text, timeout=20.0, count=1):
         wait_for(lambda: self.log.count(text) >= count, timeout,
                  what=f"{text!r} in the log:\n{self.log}")
+
+    def say(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -86,14 +97,181 @@ class Program:
 
     def stop(self, timeout=40.0):
         """Ends it and returns the exit status."""
-        if self.process.poll() is None:
-            self.signal(signal.SIGTERM)
+        self.tell_to_end()
         return self.wait(timeout)
+
+    def tell_to_end(self):
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        elif self.process.poll() is None:
+            self.signal(signal.SIGTERM)
 
     def kill(self):
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+class Relay:
+    """A way to a server that a test can close without touching the server: a
+    program that is to lose its broker, store or mail server alone is given
+    this relay's address.
+
+    Directions are "up", to the server, and "down", to the client.  With a
+    server's TLS context it speaks TLS to its clients and none to the server.
+    """
+
+    def __init__(self, host, port, tls=None):
+        self.target = (host, port)
+        self.tls = tls
+        self.accepted = 0
+        self.carried = {"up": 0, "down": 0}
+        self._writers = set()
+        self._tasks = set()
+        self._bind(0)
+        self.port = self._listener.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever,
+                                        daemon=True)
+        self._thread.start()
+        self._do(self._begin())
+
+    def cut(self):
+        """Breaks every connection; new ones are served."""
+        self._do(self._abort())
+
+    def refuse(self):
+        """Breaks every connection and takes no new one."""
+        self._do(self._refuse())
+
+    def serve(self):
+        """Takes connections again."""
+        self._do(self._listen())
+
+    def freeze(self, *directions):
+        """Carries nothing more, as when the server hangs: connections stay
+        open, and new ones are accepted."""
+        self._do(self._flow(False, directions or ("up", "down")))
+
+    def thaw(self):
+        self._do(self._flow(True, ("up", "down")))
+
+    def close(self):
+        self._do(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._listener.close()
+
+    def _bind(self, port):
+        self._listener = socket.socket()
+        self._listener.setblocking(False)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", port))
+
+    def _do(self, coroutine):
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    def _task(self, coroutine):
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _begin(self):
+        self._flowing = {"up": asyncio.Event(), "down": asyncio.Event()}
+        await self._flow(True, ("up", "down"))
+        await self._listen()
+
+    async def _end(self):
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _flow(self, on, directions):
+        for direction in directions:
+            flowing = self._flowing[direction]
+            flowing.set() if on else flowing.clear()
+
+    async def _listen(self):
+        self._listener.listen(128)
+        self._accepting = self._task(self._accept())
+
+    async def _refuse(self):
+        self._accepting.cancel()
+        await asyncio.wait([self._accepting])
+        self._listener.close()
+        # bound, but not listening: nobody else gets the port
+        self._bind(self.port)
+        await self._abort()
+
+    async def _abort(self):
+        for writer in list(self._writers):
+            if not writer.transport.is_closing():
+                # no farewell, as in a crash
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER,
+                    struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+    async def _accept(self):
+        while True:
+            client, _ = await self._loop.sock_accept(self._listener)
+            self.accepted += 1
+            self._task(self._serve(client))
+
+    async def _serve(self, client):
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        writers, carriers = [], []
+        try:
+            transport, _ = await self._loop.connect_accepted_socket(
+                lambda: protocol, client, ssl=self.tls)
+            writers.append(asyncio.StreamWriter(transport, protocol, reader,
+                                                self._loop))
+            self._writers.add(writers[0])
+            answers, writer = await asyncio.open_connection(*self.target)
+            writers.append(writer)
+            self._writers.add(writer)
+            carriers = [self._task(self._carry("up", reader, writers[1])),
+                        self._task(self._carry("down", answers, writers[0]))]
+            await asyncio.gather(*carriers)
+        except OSError:
+            pass
+        finally:
+            for carrier in carriers:
+                carrier.cancel()
+            for writer in writers:
+                self._writers.discard(writer)
+                writer.transport.abort()
+
+    async def _carry(self, direction, reader, writer):
+        while True:
+            await self._flowing[direction].wait()
+            data = await reader.read(65536)
+            # frozen while it waited for the data: those are held as well
+            await self._flowing[direction].wait()
+            if not data:
+                break
+            writer.write(data)
+            self.carried[direction] += len(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+        else:
+            writer.close()
+
+
+def relay_url(url, relay, scheme=None):
+    """The URL with the relay's address in place of the server's."""
+    parts = urllib.parse.urlsplit(url)
+    user = parts.netloc.rpartition("@")[0]
+    # with TLS the name counts: not every client compares addresses
+    place = f"{'localhost' if relay.tls else '127.0.0.1'}:{relay.port}"
+    return urllib.parse.urlunsplit(parts._replace(
+        scheme=scheme or parts.scheme,
+        netloc=f"{user}@{place}" if user else place))
 
 
 class Stack:
@@ -154,6 +332,21 @@ class Stack:
         parameters.socket_timeout = 10
         return pika.BlockingConnection(parameters)
 
+    def rabbitmqctl(self, *arguments):
+        """For a broker of this stack's own, which nobody else uses."""
+        base = int(self.ports)
+        environment = dict(os.environ, HOME=str(self.run / "rabbitmq"),
+                           ERL_EPMD_PORT=str(base + 5))
+        # Debian's own /usr/sbin/rabbitmqctl becomes another user
+        return subprocess.run(
+            ["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q",
+             "-n", f"v2m-{base + 3}@localhost", *arguments],
+            env=environment, check=True, stdout=subprocess.PIPE, text=True,
+        ).stdout
+
+    def pid(self, name):
+        return int((self.run / "pids" / name).read_text())
+
     def publish(self, queue, body):
         with self.amqp() as connection:
             channel = connection.channel()
@@ -172,6 +365,16 @@ class Stack:
             except pika.exceptions.ChannelClosedByBroker:
                 return None
             return declared.method.message_count
+
+    def declare(self, queue):
+        """Makes a queue of the kind that v2m makes, without dead letters."""
+        with self.amqp() as connection:
+            connection.channel().queue_declare(
+                queue, durable=True, arguments={"x-queue-type": "quorum"})
+
+    def delete(self, queue):
+        with self.amqp() as connection:
+            connection.channel().queue_delete(queue)
 
     def get(self, queue):
         """Takes one message's body from the queue, or None."""
@@ -227,15 +430,142 @@ def stack():
         ctl("down")
 
 
+class Broker(Stack):
+    """A stack of a RabbitMQ alone.  It wants heartbeats every two seconds."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._hurry()
+
+    def start(self, name):
+        super().start(name)
+        self._hurry()
+
+    def _hurry(self):
+        self.rabbitmqctl("eval", "application:set_env(rabbit, heartbeat, 2).")
+
+
+def free_ports(count):
+    """The first of so many neighbouring ports that nobody listens on."""
+    for base in range(20000, 32000, count):
+        sockets = []
+        try:
+            for port in range(base, base + count):
+                sockets.append(socket.create_server(("127.0.0.1", port)))
+            return base
+        except OSError:
+            continue
+        finally:
+            for which in sockets:
+                which.close()
+    pytest.fail("no ports are free")
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory):
+    """The Broker, for tests that freeze, stop or starve it."""
+    run = tmp_path_factory.mktemp("broker")
+    ports = free_ports(8)
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in ("V2M_AMQP_URL", "V2M_AMQP_URL_FILE")}
+    environment.update(V2M_RUN=str(run), V2M_PORT_BASE=str(ports))
+
+    def ctl(*arguments):
+        return subprocess.run([str(ROOT / "v2mctl"), *arguments], cwd=ROOT,
+                              env=environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+
+    try:
+        up = ctl("up", "rabbitmq")
+        assert up.returncode == 0, up.stdout
+        yield Broker(read_env(run / "env"), run, ports)
+    finally:
+        ctl("down")
+
+
+@pytest.fixture
+def starved(broker):
+    """starved(True) makes the broker short of memory, so that it takes nothing
+    from who publishes; starved(False) helps it."""
+    def starve(on):
+        broker.rabbitmqctl("set_vm_memory_high_watermark",
+                           "0" if on else "0.5")
+    yield starve
+    starve(False)
+
+
+@pytest.fixture
+def relay():
+    """relay(URL) or relay((HOST, PORT)): a Relay to that server; its url
+    attribute is the given one, through the relay."""
+    relays = []
+
+    def start(target, tls=None, scheme=None):
+        if isinstance(target, str):
+            parts = urllib.parse.urlsplit(target)
+            relays.append(Relay(parts.hostname, parts.port, tls))
+            relays[-1].url = relay_url(target, relays[-1], scheme)
+        else:
+            relays.append(Relay(*target, tls))
+        return relays[-1]
+
+    yield start
+
+    for each in relays:
+        each.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """(CERTIFICATE, KEY) of localhost and 127.0.0.1, which is its own
+    authority."""
+    directory = tmp_path_factory.mktemp("certificate")
+    paths = directory / "certificate.pem", directory / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+         "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-out", str(paths[0]), "-keyout", str(paths[1])],
+        check=True, stderr=subprocess.DEVNULL,
+    )
+    return paths
+
+
+@pytest.fixture(scope="session")
+def server_tls(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    return context
+
+
+@pytest.fixture(scope="session")
+def driver():
+    """Builds t/unit/drive_NAME.c, by which a test uses a part of the code
+    line by line, and returns its path."""
+    built = {}
+
+    def build(name):
+        if name in built:
+            return built[name]
+        sanitized = b"__asan_init" in (BUILD / "v2m-sweep").read_bytes()
+        path = BUILD.relative_to(ROOT) / "t" / "unit" / f"drive_{name}"
+        subprocess.run(
+            ["make", "-s", f"B={BUILD.relative_to(ROOT)}",
+             f"SANITIZE={int(sanitized)}", str(path)],
+            cwd=ROOT, check=True,
+        )
+        built[name] = ROOT / path
+        return built[name]
+    return build
+
+
 @pytest.fixture
 def address():
     """An e-mail address that no other test uses."""
     return f"{uuid.uuid4().hex[:12]}@example.org"
 
 
-@pytest.fixture
-def queue(stack):
-    """The name of a queue that no other test uses; deleted afterwards."""
+def queue_name(stack):
     name = f"e2e-{uuid.uuid4().hex[:12]}"
     yield name
 
@@ -246,16 +576,41 @@ def queue(stack):
 
 
 @pytest.fixture
+def queue(stack):
+    """The name of a queue that no other test uses; deleted afterwards."""
+    yield from queue_name(stack)
+
+
+@pytest.fixture
+def replies(stack):
+    """Another one."""
+    yield from queue_name(stack)
+
+
+@pytest.fixture
+def own_queue(broker):
+    """A queue of the broker fixture."""
+    yield from queue_name(broker)
+
+
+@pytest.fixture
+def own_replies(broker):
+    """Another one."""
+    yield from queue_name(broker)
+
+
+@pytest.fixture
 def spawn(stack, tmp_path):
     """Starts a program of the build with the stack's settings and others;
     whatever still runs after the test is ended and must end well."""
     started = []
 
-    def start(name, *arguments, **settings):
-        log = tmp_path / f"{name}-{len(started)}.log"
+    def start(name, *arguments, talks=False, **settings):
+        log = tmp_path / f"{pathlib.Path(name).name}-{len(started)}.log"
         env = {**stack.env, **{key: str(value)
                                for key, value in settings.items()}}
-        program = Program([str(BUILD / name), *arguments], env, log)
+        program = Program([str(BUILD / name), *map(str, arguments)], env, log,
+                          talks)
         started.append(program)
         return program
 
@@ -263,8 +618,7 @@ def spawn(stack, tmp_path):
 
     for program in started:
         running = program.process.poll() is None
-        if running:
-            program.signal(signal.SIGTERM)
+        program.tell_to_end()
         try:
             status = program.process.wait(40)
         except subprocess.TimeoutExpired:
@@ -272,5 +626,5 @@ def spawn(stack, tmp_path):
             status = None
         print(f"--- {program.log_path.name}\n{program.log}", end="")
         if running:
-            assert status == 0, "did not end well after SIGTERM"
+            assert status == 0, "did not end well when told to"
         assert status != SANITIZER_EXIT and "Sanitizer" not in program.log

@@ -158,6 +158,8 @@ static int
 v2m_deliveries_publish(v2m_deliveries_t *deliveries, v2m_work_t *work,
                        v2m_error_t *error)
 {
+    int rc;
+
     work->due_ms = v2m_clock_ms() + V2M_DELIVERIES_CONFIRM_MS;
     TAILQ_INSERT_TAIL(&deliveries->publishing, work, link);
 
@@ -165,9 +167,20 @@ v2m_deliveries_publish(v2m_deliveries_t *deliveries, v2m_work_t *work,
         return V2M_OK;
     }
 
-    return v2m_amqp_publish(deliveries->amqp, work->reply.queue,
-                            work->reply.body, strlen(work->reply.body),
-                            work->reply.message_id, &work->publish_tag, error);
+    rc = v2m_amqp_publish(deliveries->amqp, work->reply.queue, work->reply.body,
+                          strlen(work->reply.body), work->reply.message_id,
+                          &work->publish_tag, error);
+
+    if (rc == V2M_INVALID) {
+        v2m_log(V2M_LOG_ERROR, NULL,
+                "a message of queue \"%s\" goes to the dead letters, its "
+                "answer cannot be sent: %s",
+                deliveries->options->queue, error->text);
+        TAILQ_REMOVE(&deliveries->publishing, work, link);
+        rc = v2m_deliveries_settle(deliveries, work, V2M_SETTLE_DEAD, error);
+    }
+
+    return rc;
 }
 
 

@@ -38,7 +38,7 @@ typedef struct {
     v2m_amqp_t                 *amqp; /* NULL: not connected */
     int                         consuming;
     int64_t                     consume_ms;   /* when to consume again */
-    int                         in_trouble;   /* the log said so */
+    v2m_error_t                 trouble;      /* what the log said, or "" */
     int                         failures;     /* to connect, in a row */
     int64_t                     connect_ms;   /* when to connect again */
     int64_t                     connected_ms; /* since when */
@@ -106,10 +106,12 @@ v2m_worker_lost(v2m_worker_t *worker, const v2m_error_t *error)
 
     now = v2m_clock_ms();
 
-    if (!worker->in_trouble) {
+    /* not every attempt, only what is new */
+
+    if (strcmp(error->text, worker->trouble.text) != 0) {
         v2m_log(V2M_LOG_WARNING, NULL,
                 "no connection to the broker, trying again: %s", error->text);
-        worker->in_trouble = 1;
+        worker->trouble = *error;
     }
 
     if (worker->connected_ms != 0
@@ -207,10 +209,11 @@ v2m_worker_connect(v2m_worker_t *worker)
     }
 
     v2m_log(V2M_LOG_INFO, NULL, "%s, consuming from queue \"%s\"",
-            worker->in_trouble ? "the broker is back" : "connected",
+            worker->trouble.text[0] != '\0' ? "the broker is back"
+                                            : "connected",
             worker->options->queue);
 
-    worker->in_trouble = 0;
+    worker->trouble.text[0] = '\0';
     worker->connected_ms = v2m_clock_ms();
 }
 
