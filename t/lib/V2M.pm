@@ -30,7 +30,7 @@
 #
 # Every block fails when error.log has an [emerg], [alert] or [crit], or when
 # a sanitizer reported something, up to and including nginx's exit.  A block
-# that must die may have its [emerg].
+# that must die has an [emerg] instead.
 #
 # The gateway listens on $ServerPortForClient, and for HTTP/2 without TLS on
 # the next port (V2M::Client has functions for both).  The queue's name is the
@@ -146,6 +146,14 @@ $shipped_server
 $more
 }
 EOC
+
+    if (defined $block->must_die) {
+        my $expected = $block->error_log // '';
+
+        $block->set_value(suppress_stderr => '');
+        $block->set_value(error_log => ref $expected
+            ? ['[emerg]', @$expected] : "[emerg]\n$expected");
+    }
 
     if (defined $block->scenario) {
         my $name = quotemeta $block->name;

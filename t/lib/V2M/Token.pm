@@ -24,8 +24,10 @@ sub unique {
 
 
 # The stack's secret, as the gateway reads it.
+my $secret_file = $ENV{JWT_SECRET_FILE};
+
 sub jwt_secret {
-    open my $file, '<', $ENV{JWT_SECRET_FILE} or die "$ENV{JWT_SECRET_FILE}: $!";
+    open my $file, '<', $secret_file or die "$secret_file: $!";
     local $/;
     my $secret = <$file>;
     $secret =~ s/\n\z//;
