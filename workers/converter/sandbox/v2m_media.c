@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <libavutil/avstring.h>
+#include <libavutil/common.h>
 #include <libavutil/dict.h>
 
 #include "v2m_allow.h"
@@ -270,6 +271,19 @@ v2m_media_tells_whole(const v2m_media_t *media)
 }
 
 
+/* The earlier of two timestamps, either of which may be unknown.  What is
+ * before zero is a decoder's delay, and not heard. */
+static int64_t
+v2m_media_earlier(int64_t a, int64_t b)
+{
+    if (a == AV_NOPTS_VALUE || (b != AV_NOPTS_VALUE && b < a)) {
+        a = b;
+    }
+
+    return a == AV_NOPTS_VALUE || a > 0 ? a : 0;
+}
+
+
 static void
 v2m_media_read_times(v2m_media_t *media)
 {
@@ -278,10 +292,11 @@ v2m_media_read_times(v2m_media_t *media)
     AVFormatContext *format;
 
     format = media->format;
-    media->origin = format->start_time;
+    media->origin = v2m_media_earlier(AV_NOPTS_VALUE, format->start_time);
     media->declared = AV_NOPTS_VALUE;
     media->whole = format->duration > 0 ? format->duration : AV_NOPTS_VALUE;
     media->last = AV_NOPTS_VALUE;
+    media->end = AV_NOPTS_VALUE;
 
     if (format->duration_estimation_method == AVFMT_DURATION_FROM_STREAM) {
         if (v2m_media_tells_whole(media)) {
@@ -307,6 +322,13 @@ v2m_media_read_times(v2m_media_t *media)
 }
 
 
+static int
+v2m_media_is_mov(const v2m_media_t *media)
+{
+    return av_match_list(media->format->iformat->name, "mov", ',') > 0;
+}
+
+
 /* MP4's index tells where each piece of audio is: none may lie beyond the
  * end of the file. */
 static int
@@ -316,7 +338,7 @@ v2m_media_check_index(v2m_media_t *media, v2m_error_t *error)
     int64_t             time;
     const AVIndexEntry *entry;
 
-    if (!av_match_list(media->format->iformat->name, "mov", ',')) {
+    if (!v2m_media_is_mov(media)) {
         return V2M_OK;
     }
 
@@ -374,6 +396,13 @@ v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
 
     v2m_media_read_times(media);
 
+    if (v2m_media_is_mov(media)) {
+        media->ahead = av_packet_alloc();
+        if (media->ahead == NULL) {
+            return v2m_error_set(error, V2M_ERROR, "out of memory");
+        }
+    }
+
     return v2m_media_check_index(media, error);
 }
 
@@ -381,13 +410,15 @@ v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
 void
 v2m_media_close(v2m_media_t *media)
 {
+    av_packet_free(&media->ahead);
     avformat_close_input(&media->format);
     v2m_avio_close(&media->input);
 }
 
 
+/* Learns from a packet of whatever track where the file begins and ends. */
 static void
-v2m_media_note_last(v2m_media_t *media, const AVPacket *packet)
+v2m_media_note(v2m_media_t *media, const AVPacket *packet)
 {
     int64_t         time;
     const AVStream *stream;
@@ -396,13 +427,22 @@ v2m_media_note_last(v2m_media_t *media, const AVPacket *packet)
     time = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
 
     if (media->last == AV_NOPTS_VALUE || time == AV_NOPTS_VALUE
-        || packet->duration < 0 || time > INT64_MAX - packet->duration)
+        || packet->duration < 0)
     {
         return;
     }
 
-    time =
-        av_rescale_q(time + packet->duration, stream->time_base, v2m_media_us);
+    /* FFmpeg, which must not decode the video, does not always know where
+     * that begins */
+
+    if (!media->begun) {
+        media->begun = packet->stream_index == media->stream->index;
+        media->origin = v2m_media_earlier(
+            media->origin, av_rescale_q(time, stream->time_base, v2m_media_us));
+    }
+
+    time = av_rescale_q(av_sat_add64(time, packet->duration), stream->time_base,
+                        v2m_media_us);
 
     if (time > media->last) {
         media->last = time;
@@ -410,8 +450,8 @@ v2m_media_note_last(v2m_media_t *media, const AVPacket *packet)
 }
 
 
-int
-v2m_media_read(v2m_media_t *media, AVPacket *packet, v2m_error_t *error)
+static int
+v2m_media_next(v2m_media_t *media, AVPacket *packet, v2m_error_t *error)
 {
     int rc;
 
@@ -424,7 +464,7 @@ v2m_media_read(v2m_media_t *media, AVPacket *packet, v2m_error_t *error)
         }
 
         if (rc == AVERROR_EOF
-            || (rc < 0 && ++media->errors == V2M_MEDIA_ERRORS)) {
+            || (rc < 0 && ++media->errors >= V2M_MEDIA_ERRORS)) {
             return V2M_NOT_FOUND;
         }
 
@@ -433,7 +473,7 @@ v2m_media_read(v2m_media_t *media, AVPacket *packet, v2m_error_t *error)
         }
 
         media->errors = 0;
-        v2m_media_note_last(media, packet);
+        v2m_media_note(media, packet);
 
         if (packet->stream_index == media->stream->index) {
             return V2M_OK;
@@ -441,6 +481,62 @@ v2m_media_read(v2m_media_t *media, AVPacket *packet, v2m_error_t *error)
 
         av_packet_unref(packet);
     }
+}
+
+
+int
+v2m_media_read(v2m_media_t *media, AVPacket *packet, v2m_error_t *error)
+{
+    int rc;
+
+    if (media->ahead == NULL) {
+        return v2m_media_next(media, packet, error);
+    }
+
+    if (media->ahead->data == NULL) {
+        rc = v2m_media_next(media, media->ahead, error);
+        if (rc != V2M_OK) {
+            return rc;
+        }
+    }
+
+    av_packet_move_ref(packet, media->ahead);
+    rc = v2m_media_next(media, media->ahead, error);
+
+    if (rc == V2M_NOT_FOUND && packet->pts != AV_NOPTS_VALUE
+        && packet->duration > 0)
+    {
+        media->end = av_sat_add64(packet->pts, packet->duration);
+    }
+
+    return rc == V2M_NOT_FOUND ? V2M_OK : rc;
+}
+
+
+int
+v2m_media_has_clock(const v2m_media_t *media, int rate)
+{
+    const char *name;
+
+    name = media->format->iformat->name;
+
+    /* in Ogg it is the first sample rate's, whatever follows */
+    if (av_match_list(name, "ogg", ',')) {
+        return rate == media->stream->codecpar->sample_rate;
+    }
+
+    return av_match_list(name, "asf,avi,flv,matroska,mov,mpeg,mpegts", ',') > 0;
+}
+
+
+const AVDictionary *
+v2m_media_tags(const v2m_media_t *media)
+{
+    /* Ogg keeps them with the track, where other formats keep the track's
+     * own name */
+    return av_match_list(media->format->iformat->name, "ogg", ',')
+               ? media->stream->metadata
+               : media->format->metadata;
 }
 
 
@@ -455,8 +551,6 @@ v2m_media_too_short(int64_t there, int64_t whole)
 int
 v2m_media_check_end(const v2m_media_t *media, int64_t heard, v2m_error_t *error)
 {
-    int64_t there;
-
     if (media->declared != AV_NOPTS_VALUE
         && v2m_media_too_short(heard, media->declared))
     {
@@ -464,10 +558,9 @@ v2m_media_check_end(const v2m_media_t *media, int64_t heard, v2m_error_t *error)
     }
 
     if (media->last != AV_NOPTS_VALUE && media->whole != AV_NOPTS_VALUE) {
-        there = media->last < media->origin ? 0 : media->last - media->origin;
-
-        if (v2m_media_too_short(there, media->whole)) {
-            return v2m_media_truncated(there, media->whole, "it", error);
+        /* the duration that such formats tell is counted from zero */
+        if (v2m_media_too_short(media->last, media->whole)) {
+            return v2m_media_truncated(media->last, media->whole, "it", error);
         }
     }
 

@@ -21,15 +21,21 @@ typedef struct {
     AVStream        *stream; /* the track chosen */
     const AVCodec   *decoder;
     v2m_avio_t       input;
-    int              track;    /* its number, from 1 */
-    int              tracks;   /* how many audio tracks there are */
-    int64_t          origin;   /* timestamp of the file's start, us */
-    int64_t          declared; /* the track's duration according to the file,
-                                  us, or AV_NOPTS_VALUE */
-    int64_t whole;             /* the file's, likewise */
-    int64_t last;              /* end of the last packet of whatever track, us;
-                                  AV_NOPTS_VALUE unless all are read */
-    int errors;                /* reads that failed, one after the other */
+    int              track;  /* its number, from 1 */
+    int              tracks; /* how many audio tracks there are */
+    int64_t          origin; /* timestamp of the file's start, us, which is
+                                certain once a packet was read */
+    int64_t declared;        /* the track's duration according to the file,
+                                us, or AV_NOPTS_VALUE */
+    int64_t whole;           /* the file's, likewise */
+    int64_t last;            /* end of the last packet of whatever track, us;
+                                AV_NOPTS_VALUE unless all are read */
+    int64_t end;             /* of the track, on its own clock, once its last
+                                packet was read and if the format tells it to
+                                the sample; else AV_NOPTS_VALUE */
+    int       begun;         /* the track's first packet was read */
+    AVPacket *ahead;         /* the next packet, in such formats */
+    int       errors;        /* reads that failed, one after the other */
 } v2m_media_t;
 
 /*
@@ -44,6 +50,13 @@ void v2m_media_close(v2m_media_t *media);
 
 /* The track's next packet, to be unreferenced.  V2M_NOT_FOUND: the end. */
 int v2m_media_read(v2m_media_t *media, AVPacket *packet, v2m_error_t *error);
+
+/* 1 when the timestamps of audio with this sample rate are the file's own, and
+ * not counted from its samples. */
+int v2m_media_has_clock(const v2m_media_t *media, int rate);
+
+/* What the file says of itself, title and so on.  Valid until the close. */
+const AVDictionary *v2m_media_tags(const v2m_media_t *media);
 
 /*
  * To be called at the end: V2M_INVALID when the file is truncated.  heard is

@@ -6,12 +6,15 @@
 
 #include "v2m_resampler.h"
 
-/* Longer tags are left out: the file's beginning is kept in memory. */
-#define V2M_MP3_TAG 1024
+/* What MPEG-2 and 2.5, for low sample rates, have at most: Hz and kbit/s. */
+#define V2M_MP3_MPEG25_RATE    12000
+#define V2M_MP3_MPEG25_BITRATE 64
+#define V2M_MP3_MPEG2_RATE     24000
+#define V2M_MP3_MPEG2_BITRATE  160
 
 
-int
-v2m_mp3_rate(int rate)
+static int
+v2m_mp3_nearest_rate(int rate)
 {
     size_t i;
 
@@ -25,6 +28,21 @@ v2m_mp3_rate(int rate)
     }
 
     return rate % 44100 == 0 ? 44100 : 48000;
+}
+
+
+int
+v2m_mp3_rate(int rate, int bitrate)
+{
+    rate = v2m_mp3_nearest_rate(rate);
+
+    while ((rate <= V2M_MP3_MPEG25_RATE && bitrate > V2M_MP3_MPEG25_BITRATE)
+           || (rate <= V2M_MP3_MPEG2_RATE && bitrate > V2M_MP3_MPEG2_BITRATE))
+    {
+        rate *= 2;
+    }
+
+    return rate;
 }
 
 
@@ -84,30 +102,6 @@ v2m_mp3_open_encoder(v2m_mp3_t *mp3, int rate, int channels,
 }
 
 
-static void
-v2m_mp3_copy_tags(v2m_mp3_t *mp3, const AVDictionary *tags)
-{
-    size_t                   i;
-    const AVDictionaryEntry *tag;
-
-    static const char *const names[] = {
-        "title", "artist", "album",    "album_artist", "date",
-        "genre", "track",  "composer", "language"
-    };
-
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        tag = av_dict_get(tags, names[i], NULL, 0);
-
-        if (tag != NULL && strlen(tag->value) <= V2M_MP3_TAG
-            && strcmp(tag->value, "und") != 0)
-        {
-            av_dict_set(&mp3->format->metadata, names[i], tag->value,
-                        AV_DICT_DONT_OVERWRITE);
-        }
-    }
-}
-
-
 static int
 v2m_mp3_open_muxer(v2m_mp3_t *mp3, const v2m_byte_sink_t *sink,
                    v2m_error_t *error)
@@ -159,8 +153,7 @@ v2m_mp3_write_header(v2m_mp3_t *mp3, v2m_error_t *error)
 int
 v2m_mp3_open(v2m_mp3_t *mp3, const v2m_byte_sink_t *sink, int rate,
              int channels, const v2m_options_t *options,
-             const AVDictionary *source_tags, const AVDictionary *track_tags,
-             v2m_error_t *error)
+             const AVDictionary *tags, v2m_error_t *error)
 {
     int rc;
 
@@ -183,8 +176,9 @@ v2m_mp3_open(v2m_mp3_t *mp3, const v2m_byte_sink_t *sink, int rate,
         return rc;
     }
 
-    v2m_mp3_copy_tags(mp3, source_tags);
-    v2m_mp3_copy_tags(mp3, track_tags);
+    if (av_dict_copy(&mp3->format->metadata, tags, 0) < 0) {
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
 
     return v2m_mp3_write_header(mp3, error);
 }
@@ -198,6 +192,31 @@ v2m_mp3_close(v2m_mp3_t *mp3)
     avcodec_free_context(&mp3->encoder);
     av_frame_free(&mp3->frame);
     av_packet_free(&mp3->packet);
+}
+
+
+/*
+ * Of a last packet that is nothing but padding, the muxer would only count one
+ * frame of the padding, so that the MP3 would be a bit too long.  It is left
+ * out where the one before it tells the rest; but not from so short an MP3
+ * that players would not recognize it any more.
+ */
+static int
+v2m_mp3_write_packet(v2m_mp3_t *mp3)
+{
+    int whole;
+
+    whole = mp3->packet->duration == mp3->encoder->frame_size;
+
+    if (mp3->packet->duration == 0 && mp3->padded
+        && mp3->samples > mp3->encoder->frame_size)
+    {
+        return 0;
+    }
+
+    mp3->padded = !whole;
+
+    return av_write_frame(mp3->format, mp3->packet);
 }
 
 
@@ -222,7 +241,7 @@ v2m_mp3_send(v2m_mp3_t *mp3, const AVFrame *frame, v2m_error_t *error)
             return v2m_mp3_failed(mp3, "encoding", error);
         }
 
-        rc = av_write_frame(mp3->format, mp3->packet);
+        rc = v2m_mp3_write_packet(mp3);
         av_packet_unref(mp3->packet);
 
         if (rc < 0 || mp3->output.error.code != V2M_OK) {
@@ -233,7 +252,7 @@ v2m_mp3_send(v2m_mp3_t *mp3, const AVFrame *frame, v2m_error_t *error)
 
 
 /* Takes one frame from the queue.  The encoder may still refer to the last
- * one, so each gets a buffer of its own, from the frame's pool. */
+ * one, so each gets a buffer of its own. */
 static int
 v2m_mp3_encode_frame(v2m_mp3_t *mp3, AVAudioFifo *queue, int samples,
                      v2m_error_t *error)

@@ -23,21 +23,19 @@ typedef struct {
     AVPacket        *packet;
     v2m_avio_t       output;
     int64_t          samples; /* encoded so far */
+    int              padded;  /* the last packet has some padding */
 } v2m_mp3_t;
 
 /* The rate that MP3 has for audio of this rate: the same, else one of the
- * same family, else the next higher. */
-int v2m_mp3_rate(int rate);
+ * same family, else the next higher; and a multiple of that when MP3 has the
+ * bitrate (kbit/s, -1: variable) only there. */
+int v2m_mp3_rate(int rate, int bitrate);
 
-/*
- * Writes the beginning of the file.  The tags are those of the source and of
- * its track that players show.  To be closed with v2m_mp3_close() also after
- * a failure.
- */
+/* Writes the beginning of the file.  The tags become its ID3v2 tag.  To be
+ * closed with v2m_mp3_close() also after a failure. */
 int v2m_mp3_open(v2m_mp3_t *mp3, const v2m_byte_sink_t *sink, int rate,
                  int channels, const v2m_options_t *options,
-                 const AVDictionary *source_tags,
-                 const AVDictionary *track_tags, v2m_error_t *error);
+                 const AVDictionary *tags, v2m_error_t *error);
 
 void v2m_mp3_close(v2m_mp3_t *mp3);
 

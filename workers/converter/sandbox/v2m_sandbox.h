@@ -1,9 +1,10 @@
 /*
  * What the transcoder gives up before it sees the first byte of a stranger's
- * file.  Afterwards it has its channel, its log, memory and threads, and nothing
- * else: no file, no socket, no other program, no other process.  All other
- * descriptors are closed, and the process ends when the thread that started it
- * does.  The log must be a pipe: the limit on files would be 0 bytes.
+ * file.  Afterwards it has its channel, its log, memory and threads, and
+ * nothing else: no file, no socket, no other program, no other process.  All
+ * other descriptors are closed, and the process ends when the thread that
+ * started it does.  The log must be a pipe: the limit on files would be 0
+ * bytes.
  */
 
 #ifndef V2M_SANDBOX_H

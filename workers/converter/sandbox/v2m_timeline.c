@@ -160,7 +160,7 @@ v2m_timeline_cut(const v2m_timeline_t *timeline, int64_t first,
     start = v2m_timeline_samples(
         timeline->origin + timeline->start - timeline->base, timeline->rate);
 
-    if (first < start) {
+    if (timeline->start > 0 && first < start) {
         drop = start - first < step->silence ? start - first : step->silence;
         step->silence -= drop;
         first += drop;

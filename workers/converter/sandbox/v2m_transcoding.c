@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <libavutil/channel_layout.h>
+#include <libavutil/common.h>
 #include <libavutil/error.h>
 
 #include "v2m_media.h"
 #include "v2m_mp3.h"
 #include "v2m_resampler.h"
+#include "v2m_tags.h"
 #include "v2m_timeline.h"
 
 /* Samples of one frame that a decoder may give: more than any real one. */
@@ -178,13 +180,15 @@ static int
 v2m_run_begin(v2m_run_t *run, v2m_error_t *error)
 {
     int                  rc, rate, channels;
+    AVDictionary        *tags;
     const v2m_options_t *options;
 
     options = &run->in->options;
     run->begun = 1;
 
-    rate = options->samplerate != -1 ? options->samplerate
-                                     : v2m_mp3_rate(run->frame->sample_rate);
+    rate = options->samplerate != -1
+               ? options->samplerate
+               : v2m_mp3_rate(run->frame->sample_rate, options->bitrate);
 
     channels = options->channels;
     if (channels == -1) {
@@ -193,15 +197,22 @@ v2m_run_begin(v2m_run_t *run, v2m_error_t *error)
 
     run->out->rate = rate;
     v2m_run_describe(run);
+    v2m_run_init_timeline(run);
 
     rc = v2m_resampler_open(&run->resampler, rate, channels, error);
     if (rc != V2M_OK) {
         return rc;
     }
 
-    return v2m_mp3_open(&run->mp3, &run->in->sink, rate, channels, options,
-                        run->media.format->metadata,
-                        run->media.stream->metadata, error);
+    tags = NULL;
+    v2m_tags_copy(&tags, v2m_media_tags(&run->media));
+    v2m_tags_copy_language(&tags, run->media.stream->metadata);
+
+    rc = v2m_mp3_open(&run->mp3, &run->in->sink, rate, channels, options, tags,
+                      error);
+    av_dict_free(&tags);
+
+    return rc;
 }
 
 
@@ -235,7 +246,9 @@ v2m_run_timestamp(const v2m_run_t *run)
 {
     static const AVRational us = { 1, 1000000 };
 
-    if (run->frame->best_effort_timestamp == AV_NOPTS_VALUE) {
+    if (run->frame->best_effort_timestamp == AV_NOPTS_VALUE
+        || !v2m_media_has_clock(&run->media, run->frame->sample_rate))
+    {
         return V2M_TIMELINE_UNKNOWN;
     }
 
@@ -244,13 +257,42 @@ v2m_run_timestamp(const v2m_run_t *run)
 }
 
 
+/* How many of the frame's samples are the track's: the decoder fills up the
+ * last packet of some formats. */
+static int
+v2m_run_samples(const v2m_run_t *run)
+{
+    int64_t        left;
+    const AVFrame *frame;
+
+    frame = run->frame;
+
+    if (run->media.end == AV_NOPTS_VALUE
+        || frame->best_effort_timestamp == AV_NOPTS_VALUE)
+    {
+        return frame->nb_samples;
+    }
+
+    left = av_rescale_q(
+        av_sat_sub64(run->media.end, frame->best_effort_timestamp),
+        run->media.stream->time_base, (AVRational){ 1, frame->sample_rate });
+
+    return (int) av_clip64(left, 0, frame->nb_samples);
+}
+
+
 static int
 v2m_run_frame(v2m_run_t *run, v2m_error_t *error)
 {
-    int                 rc;
+    int                 rc, samples;
     v2m_timeline_step_t step;
 
-    if (run->frame->nb_samples < 1 || run->frame->sample_rate < 1) {
+    if (run->frame->sample_rate < 1) {
+        return V2M_OK;
+    }
+
+    samples = v2m_run_samples(run);
+    if (samples < 1) {
         return V2M_OK;
     }
 
@@ -261,8 +303,8 @@ v2m_run_frame(v2m_run_t *run, v2m_error_t *error)
         }
     }
 
-    v2m_timeline_place(&run->timeline, v2m_run_timestamp(run),
-                       run->frame->nb_samples, run->frame->sample_rate, &step);
+    v2m_timeline_place(&run->timeline, v2m_run_timestamp(run), samples,
+                       run->frame->sample_rate, &step);
     run->finished = step.finished;
 
     rc = v2m_resampler_adapt(&run->resampler, run->frame, error);
@@ -418,8 +460,6 @@ v2m_run(v2m_run_t *run, v2m_error_t *error)
     if (rc != V2M_OK) {
         return rc;
     }
-
-    v2m_run_init_timeline(run);
 
     rc = v2m_run_read(run, error);
 

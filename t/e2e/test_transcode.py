@@ -1,0 +1,536 @@
+"""v2m-transcode over media of every kind: each becomes the right MP3, or
+fails with a reason that a person understands."""
+
+import dataclasses
+
+import pytest
+
+import channel
+import media
+
+
+SECONDS = 1
+
+# The sources' times are compared at 48 kHz, whatever their rate.
+ROUNDING = 2 / 48000
+
+
+@dataclasses.dataclass
+class Source:
+    """A kind of media that ffmpeg can make."""
+
+    name: str              # the file's name, of which the format follows
+    audio: str             # ffmpeg's options for the audio
+    video: str = ""        # and for the video; empty: none
+    rate: int = 48000
+    channels: tuple = media.STEREO
+    mp3_rate: int = 0      # when it is another than the source's
+    level: float = media.LEVEL  # of each tone in the MP3; 0: whatever
+    late: float = 0        # timestamp of the first sample ffmpeg decodes
+
+    @property
+    def id(self):
+        return f"{self.name}-{self.audio}-{self.rate}-{len(self.channels)}" \
+            .replace(" ", ",").replace("-strict,-2", "")
+
+    def make(self):
+        inputs = media.tones(self.channels, SECONDS, self.rate)
+        options = ["-c:a", *self.audio.split()]
+        if self.video:
+            inputs += media.picture(SECONDS)
+            options += ["-c:v", *self.video.split()]
+        return media.ffmpeg(self.name, *inputs, *options)
+
+    @property
+    def expected_seconds(self):
+        """To the sample where the format tells it, which is more than the
+        ffmpeg command reads from MP4; else what ffmpeg's decoder gives."""
+        mp4 = self.name.endswith(("mp4", "mov", "m4a", "3gp"))
+        if mp4 and "ac3" not in self.audio and "frag" not in self.video:
+            return SECONDS
+        return self.late + media.source_seconds(self.make())
+
+    @property
+    def expected(self):
+        return {
+            1: [media.MONO],
+            2: [(tone,) for tone in self.channels],
+            6: [media.SURROUND_LEFT, media.SURROUND_RIGHT],
+        }[len(self.channels)]
+
+
+H264 = "libx264 -preset ultrafast"
+VP9 = "libvpx-vp9 -deadline realtime -cpu-used 8"
+
+CONTAINERS = [
+    Source("video.mp4", "aac", H264),
+    Source("video.mp4", "aac", H264 + " -movflags +faststart"),
+    Source("video.mp4", "aac", H264
+           + " -movflags +frag_keyframe+empty_moov+default_base_moof -g 2"),
+    Source("video.mp4", "libmp3lame", H264),
+    Source("video.mp4", "libopus", H264),
+    Source("video.mp4", "flac -strict -2", H264),
+    Source("video.mp4", "ac3", H264),
+    Source("video.mp4", "eac3", H264),
+    Source("video.mov", "aac", H264),
+    Source("video.mov", "pcm_s16be", H264),
+    Source("video.mov", "pcm_s24le", H264),
+    Source("video.mov", "pcm_f32le", H264),
+    Source("video.mov", "alac", H264),
+    Source("video.mov", "adpcm_ima_qt", H264),
+    Source("video.3gp", "aac", "h263 -s 128x96"),
+    Source("video.mkv", "aac", H264),
+    Source("video.mkv", "libvorbis", H264),
+    Source("video.mkv", "libopus", H264),
+    Source("video.mkv", "flac", H264),
+    Source("video.mkv", "pcm_s16le", H264),
+    Source("video.mkv", "ac3", H264),
+    Source("video.mkv", "dca -strict -2", H264),
+    Source("video.mkv", "truehd -strict -2", H264),
+    Source("video.mkv", "mp2", H264),
+    Source("video.webm", "libopus", VP9),
+    Source("video.webm", "libvorbis", VP9),
+    Source("video.avi", "libmp3lame", "mpeg4"),
+    Source("video.avi", "pcm_s16le", "mpeg4"),
+    Source("video.avi", "ac3", "mpeg4"),
+    Source("video.avi", "adpcm_ms", "mpeg4"),
+    Source("video.avi", "wmav2", "mpeg4", late=4096 / 48000),
+    Source("video.flv", "aac", "flv1"),
+    Source("video.flv", "libmp3lame", "flv1", rate=44100),
+    Source("video.flv", "nellymoser", "flv1", 44100, media.MONO, level=0),
+    Source("video.flv", "adpcm_swf", "flv1", 44100),
+    Source("video.flv", "libspeex", "flv1", 16000, media.MONO, level=0),
+    Source("video.ts", "aac", H264),
+    Source("video.ts", "aac -mpegts_flags latm", H264),
+    Source("video.ts", "mp2", "mpeg2video"),
+    Source("video.ts", "ac3", H264),
+    Source("video.ts", "libopus", H264),
+    Source("video.ts", "s302m -strict -2", "mpeg2video"),
+    Source("video.m2ts", "pcm_bluray", H264),
+    Source("video.mpg", "mp2", "mpeg1video -r 25"),
+    Source("video.vob", "ac3", "mpeg2video -r 25"),
+    Source("video.wmv", "wmav1", "wmv2", late=0.086),
+    Source("video.wmv", "wmav2", "wmv2", late=0.086),
+    Source("video.ogv", "libvorbis", "libtheora"),
+]
+
+AUDIO_ONLY = [
+    Source("sound.m4a", "aac"),
+    Source("sound.m4a", "alac"),
+    Source("sound.aac", "aac"),
+    Source("sound.mp3", "libmp3lame"),
+    Source("sound.mp3", "libmp3lame -write_xing 0 -id3v2_version 0"),
+    Source("sound.mp2", "mp2"),
+    Source("sound.ogg", "libvorbis"),
+    Source("sound.opus", "libopus"),
+    Source("sound.ogg", "flac"),
+    Source("sound.spx", "libspeex", "", 32000, media.MONO, level=0),
+    Source("sound.flac", "flac"),
+    Source("sound.flac", "flac -sample_fmt s32"),
+    Source("sound.wav", "pcm_u8"),
+    Source("sound.wav", "pcm_s16le"),
+    Source("sound.wav", "pcm_s24le"),
+    Source("sound.wav", "pcm_s32le"),
+    Source("sound.wav", "pcm_f32le"),
+    Source("sound.wav", "pcm_f64le"),
+    Source("sound.wav", "pcm_alaw", "", 8000, media.MONO),
+    Source("sound.wav", "pcm_mulaw", "", 8000, media.MONO),
+    Source("sound.wav", "adpcm_ima_wav"),
+    Source("sound.wav", "adpcm_ms"),
+    Source("sound.wav", "adpcm_yamaha"),
+    Source("sound.wav", "g722", "", 16000, media.MONO),
+    Source("sound.wav", "g726 -b:a 32k", "", 8000, media.MONO, level=0),
+    Source("sound.wav", "libgsm_ms", "", 8000, media.MONO, level=0),
+    Source("sound.w64", "pcm_s16le"),
+    Source("sound.aiff", "pcm_s16be"),
+    Source("sound.au", "pcm_s16be"),
+    Source("sound.caf", "pcm_s16be"),
+    Source("sound.caf", "alac"),
+    Source("sound.ac3", "ac3"),
+    Source("sound.eac3", "eac3"),
+    Source("sound.dts", "dca -strict -2"),
+    Source("sound.tta", "tta"),
+    Source("sound.wv", "wavpack"),
+    Source("sound.wma", "wmav2", late=0.086),
+    Source("sound.mka", "aac"),
+]
+
+# The rate that MP3 has for each.
+RATES = {8000: 8000, 11025: 11025, 12000: 12000, 16000: 16000, 22050: 22050,
+         24000: 24000, 32000: 32000, 44100: 44100, 48000: 48000,
+         88200: 44100, 96000: 48000, 37800: 44100, 6000: 8000}
+
+RATES_AND_CHANNELS = [
+    Source("sound.wav", "pcm_s16le", "", rate, channels, mp3_rate)
+    for channels in (media.MONO, media.STEREO)
+    for rate, mp3_rate in RATES.items()
+] + [
+    Source("video.mp4", "aac", H264, 8000, media.MONO),
+    Source("video.mp4", "aac", H264, 11025),
+    Source("video.mp4", "aac", H264, 22050, media.MONO),
+    Source("video.mp4", "aac", H264, 44100),
+    Source("video.mp4", "aac", H264, 96000, mp3_rate=48000),
+] + [
+    Source(name, audio, H264, 48000, media.SURROUND, level=0)
+    for name, audio in (
+        ("video.mp4", "aac"), ("video.mkv", "ac3"), ("video.mkv", "flac"),
+        ("video.mkv", "libopus"), ("video.mkv", "libvorbis"),
+        ("video.mov", "pcm_s16le"), ("video.ts", "eac3"),
+        ("video.mkv", "dca -strict -2"))
+]
+
+
+@pytest.mark.parametrize(
+    "source", CONTAINERS + AUDIO_ONLY + RATES_AND_CHANNELS,
+    ids=lambda source: source.id)
+def test_kinds_of_media(source):
+    path = source.make()
+    result = channel.transcode(path)
+    mp3, audio = media.check(result, source.expected_seconds, source.expected,
+                             source.level or None, ROUNDING)
+
+    assert mp3.first.rate == (source.mp3_rate or source.rate)
+    assert mp3.first.channels == min(2, len(source.channels))
+    assert mp3.variable
+    assert result.progress == sorted(result.progress)
+    assert result.progress[-1] > 80
+
+
+# To the sample: where is what in time?
+
+
+CHIRPS = [
+    ("chirp.wav", "pcm_s16le"),
+    ("chirp.flac", "flac"),
+    ("chirp.mp3", "libmp3lame"),
+    ("chirp.opus", "libopus -b:a 128k"),
+    ("chirp.ogg", "libvorbis"),
+    ("chirp.m4a", "aac"),
+    ("chirp.m4a", "alac"),
+    ("chirp.mov", "pcm_s24le"),
+    ("chirp.mka", "libopus -b:a 128k"),
+    ("chirp.mka", "flac"),
+    ("chirp.mka", "libvorbis"),
+    ("chirp.webm", "libopus -b:a 128k"),
+    ("chirp.avi", "pcm_s16le"),
+]
+
+EXTRA = 100  # milliseconds that a decoder may leave out at the end
+
+
+def chirp(name="chirp.wav", audio="pcm_s16le", seconds=2, rate=48000):
+    return media.ffmpeg(name, *media.chirp(seconds, rate), "-c:a",
+                        *audio.split())
+
+
+@pytest.mark.parametrize("name, audio", CHIRPS)
+def test_every_moment_is_in_its_place(name, audio):
+    _, found = media.check(channel.transcode(chirp(name, audio)), 2)
+
+    for moment in (0.01, 0.5, 1.2, 1.7):
+        assert found.chirp_offset(moment, moment) == 0
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 32000, 44100, 96000])
+def test_resampling_moves_nothing(rate):
+    options = {"samplerate": 48000} if rate != 96000 else {}
+    result = channel.transcode(chirp(rate=rate), **options)
+    mp3, found = media.check(result, 2, tolerance=1 / 48000)
+
+    assert mp3.first.rate == 48000
+    for moment in (0.1, 0.5, 1.2, 1.7):
+        assert found.chirp_offset(moment, moment) == 0
+
+
+# Containers that count in milliseconds.
+MS = 48
+
+@pytest.mark.parametrize("name, audio, video, earliest, latest", [
+    ("late.mp4", "aac", H264, -MS, MS),
+    ("late.mov", "pcm_s16le", H264, -MS, MS),
+    ("late.mkv", "flac", H264, -MS, MS),
+    # ffmpeg puts these where they are, by less than a frame off
+    ("late.webm", "libopus -b:a 128k", VP9, -312 - MS, MS),
+    ("late.flv", "libmp3lame -ar 44100", "flv1", -MS, 1105 + MS),
+    ("late.ts", "mp2", H264, -MS, 481 + MS),
+])
+def test_audio_that_starts_late(name, audio, video, earliest, latest):
+    path = media.ffmpeg(
+        name, "-itsoffset", 0.7, *media.chirp(1.5), *media.picture(2.2),
+        "-map", 0, "-map", 1, "-c:a", *audio.split(), "-c:v", *video.split(),
+        "-bf", 0)
+    _, found = media.check(channel.transcode(path), 2.2, tolerance=0.05)
+
+    assert found.loudness(0, 0, 0.65) < 0.001
+    offset = found.chirp_offset(0.8, 0.1, within=1300)
+    assert earliest <= offset <= latest
+
+
+@pytest.mark.parametrize("name", ["offset.ts", "offset.mkv", "offset.mka"])
+def test_clock_that_does_not_begin_at_zero(name):
+    video = media.picture() if name != "offset.mka" else []
+    path = media.ffmpeg(name, *media.chirp(1), *video, "-c:a", "ac3", "-c:v",
+                        "mpeg2video", "-r", 25, "-output_ts_offset", 4000)
+    _, found = media.check(channel.transcode(path), 1, tolerance=0.05)
+
+    assert 0 <= found.chirp_offset(0.3, 0.3, within=400) <= 256 + MS
+
+
+@pytest.mark.parametrize("name, audio, exact", [
+    ("gap.mkv", "pcm_s16le", MS), ("gap.mkv", "flac", MS),
+    ("gap.mka", "libopus", MS), ("gap.mp4", "aac", 1), ("gap.mov", "alac", 1),
+])
+def test_gap(name, audio, exact):
+    path = media.ffmpeg(
+        name, *media.chirp(3), "-af", "aselect='not(between(t,1,1.999))'",
+        "-c:a", audio)
+    _, found = media.check(channel.transcode(path), 3, tolerance=0.025)
+
+    assert found.chirp_offset(0.5, 0.5) == 0
+    assert found.loudness(0, 1.1, 1.9) < 0.001
+    assert abs(found.chirp_offset(2.5, 2.5)) <= exact
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+@pytest.mark.parametrize("samples", [1153, 1167, 1199, 1200, 1775, 2256, 2304,
+                                     2305, 2351, 2352, 3472])
+def test_every_length_is_kept_to_the_sample(samples, rate):
+    path = chirp(seconds=f"{samples / rate:.9f}", rate=rate)
+    result = channel.transcode(path)
+    _, found = media.check(result, samples / rate, tolerance=0)
+
+    assert found.samples == samples
+
+
+@pytest.mark.parametrize("samples", [1, 47, 48, 576, 1105, 1152])
+def test_hardly_any_sound(samples):
+    """Less than players need to see that it is an MP3: that goes before the
+    last millisecond."""
+    path = chirp(seconds=f"{samples / 44100:.9f}", rate=44100)
+    result = channel.transcode(path)
+
+    media.check(result, samples / 44100, tolerance=0.0015)
+    assert result.samples == samples
+
+
+def test_edit_list():
+    """A piece that was cut out of an MP4 without encoding it anew."""
+    whole = media.ffmpeg(
+        "chirp.mp4", *media.chirp(4), *media.picture(4, 25), "-c:v",
+        *H264.split(), "-g", 10, "-c:a", "aac")
+    path = media.ffmpeg("piece.mp4", "-ss", 1.3, "-i", whole, "-t", 1.5, "-c",
+                        "copy")
+    _, found = media.check(channel.transcode(path), 1.5, tolerance=0.03)
+
+    for moment in (0.1, 0.6, 1.1):
+        assert abs(found.chirp_offset(moment, moment + 1.3)) <= MS
+
+
+@pytest.mark.parametrize("name, audio", [
+    ("end.mov", "pcm_s16le"), ("end.m4a", "aac"), ("end.m4a", "alac"),
+])
+def test_edit_list_that_leaves_out_the_end(name, audio):
+    data = bytearray(chirp(name, audio, 3).read_bytes())
+    place = data.index(b"elst") + 12
+    assert data[place:place + 4] == (3000).to_bytes(4, "big")
+    data[place:place + 4] = (2345).to_bytes(4, "big")
+
+    _, found = media.check(channel.transcode(data), 2.345, tolerance=0)
+    assert found.chirp_offset(2, 2) == 0
+
+
+@pytest.mark.parametrize("name, first, second, seconds", [
+    ("joined.aac", "aac", "aac", 2.08),
+    ("joined.ac3", "ac3", "ac3", 2.04),
+    ("joined.mp3", "libmp3lame", "libmp3lame -write_xing 0 -id3v2_version 0",
+     2.08),
+    ("joined.ogg", "libvorbis", "libvorbis", 2),
+    ("joined.ts", "mp2", "mp2", 2.04),
+])
+def test_change_of_rate_and_channels_midway(name, first, second, seconds):
+    one = media.ffmpeg(name, *media.tones(media.STEREO, rate=48000), "-c:a",
+                       first)
+    two = media.ffmpeg(name, *media.tones(media.MONO, rate=32000), "-c:a",
+                       *second.split())
+    result = channel.transcode(one.read_bytes() + two.read_bytes())
+    mp3, found = media.check(result, seconds, tolerance=0.05)
+
+    assert mp3.first.channels == 2
+    for place, tones in ((0.2, media.STEREO), (1.3, media.MONO * 2)):
+        for number, tone in enumerate(tones):
+            for other in media.STEREO:
+                level = found.level(number, other, place, place + 0.6)
+                assert level > 0.2 if other == tone else level < 0.01
+
+
+# Options
+
+
+def test_default_is_variable_bit_rate():
+    mp3, _ = media.check(channel.transcode(chirp()), 2)
+
+    assert mp3.variable
+    assert len({frame.kbits for frame in mp3.frames}) > 1
+
+
+@pytest.mark.parametrize("kbits", [32, 64, 128, 192, 320])
+def test_bitrate(kbits):
+    path = media.ffmpeg("tones.wav", *media.tones(media.STEREO))
+    result = channel.transcode(path, bitrate=kbits)
+    mp3, _ = media.check(result, 1, [(440,), (1000,)])
+
+    assert {frame.kbits for frame in mp3.frames} == {kbits}
+    assert not mp3.variable
+    assert mp3.first.rate == 48000
+
+
+@pytest.mark.parametrize("rate, kbits, mp3_rate", [
+    (8000, 64, 8000), (8000, 80, 16000), (8000, 192, 32000),
+    (11025, 320, 44100), (22050, 160, 22050), (22050, 192, 44100),
+])
+def test_bitrate_that_needs_a_higher_rate(rate, kbits, mp3_rate):
+    path = media.ffmpeg("tones.wav", *media.tones(media.MONO, rate=rate))
+    result = channel.transcode(path, bitrate=kbits)
+    mp3, _ = media.check(result, 1, [media.MONO], media.LEVEL, ROUNDING)
+
+    assert {frame.kbits for frame in mp3.frames} == {kbits}
+    assert mp3.first.rate == mp3_rate
+
+
+def test_quality():
+    path = media.ffmpeg("noise.wav", "-f", "lavfi", "-i",
+                        "anoisesrc=d=1:a=0.3:r=44100:s=7", "-ac", 2)
+    sizes = []
+    for quality in (0, 2, 5, 9):
+        result = channel.transcode(path, quality=quality)
+        mp3, _ = media.check(result, 1)
+        assert mp3.variable
+        sizes.append(len(result.mp3))
+
+    assert sizes == sorted(set(sizes), reverse=True)
+
+
+@pytest.mark.parametrize("samplerate", [8000, 11025, 12000, 16000, 22050,
+                                        24000, 32000, 44100, 48000])
+def test_samplerate(samplerate):
+    path = media.ffmpeg("tones.wav", *media.tones(media.STEREO))
+    result = channel.transcode(path, samplerate=samplerate)
+    mp3, _ = media.check(result, 1, [(440,), (1000,)], media.LEVEL,
+                         1 / samplerate)
+
+    assert mp3.first.rate == samplerate
+
+
+@pytest.mark.parametrize("tones, channels, expected, level", [
+    (media.MONO, 1, [media.MONO], media.LEVEL),
+    (media.MONO, 2, [media.MONO] * 2, media.LEVEL),
+    (media.STEREO, 1, [media.STEREO], media.LEVEL / 2),
+    (media.SURROUND, 1, [(440, 1000, 700, 1500, 2200)], None),
+    (media.SURROUND, 2, [media.SURROUND_LEFT, media.SURROUND_RIGHT], None),
+])
+def test_channels(tones, channels, expected, level):
+    path = media.ffmpeg("tones.wav", *media.tones(tones))
+    result = channel.transcode(path, channels=channels)
+    mp3, _ = media.check(result, 1, expected, level)
+
+    assert mp3.first.channels == channels
+
+
+def test_full_scale_downmix_does_not_clip():
+    path = media.ffmpeg("loud.wav",
+                        *media.tones((300,) * 6, level=0.99))
+    media.check(channel.transcode(path), 1, [(), ()])
+
+
+@pytest.mark.parametrize("name, audio", [
+    chirp for chirp in CHIRPS
+    # its first timestamp is 3 ms, but its first sample that of the chirp
+    if chirp != ("chirp.mka", "libvorbis")
+])
+@pytest.mark.parametrize("start, end", [
+    (500, 1500), (1, 1001), (None, 700), (1234, None),
+])
+def test_cut(name, audio, start, end):
+    result = channel.transcode(
+        chirp(name, audio), start_ms=-1 if start is None else start,
+        end_ms=-1 if end is None else end)
+    begin = (start or 0) / 1000
+    length = (end or 2000) / 1000 - begin
+    _, found = media.check(result, length, tolerance=0.02)
+
+    if end is not None:
+        assert found.samples == round(length * 48000)
+    exact = MS if "mka" in name or "webm" in name else 0
+    for moment in (0.05, 0.3):
+        assert abs(found.chirp_offset(moment, begin + moment)) <= exact
+
+
+def test_cut_at_another_rate():
+    result = channel.transcode(chirp(rate=44100), start_ms=501, end_ms=1502,
+                               samplerate=48000)
+    _, found = media.check(result, 1.001, tolerance=1 / 48000)
+
+    assert abs(found.chirp_offset(0.2, 0.701)) <= 1
+
+
+def test_cut_beyond_the_end():
+    result = channel.transcode(chirp(), start_ms=1500, end_ms=10_000)
+    media.check(result, 0.5, tolerance=0)
+
+    result = channel.transcode(chirp(), start_ms=2500)
+    assert_refused(result, "the cut leaves nothing", "0:02.0")
+
+
+def test_cut_within_silence_before_late_audio():
+    path = media.ffmpeg(
+        "late.mp4", "-itsoffset", 1, *media.chirp(1), *media.picture(2),
+        "-map", 0, "-map", 1, "-c:a", "aac", "-c:v", *H264.split())
+    result = channel.transcode(path, start_ms=250, end_ms=1250)
+    _, found = media.check(result, 1, tolerance=0)
+
+    assert found.loudness(0, 0, 0.7) < 0.001
+    assert found.loudness(0, 0.76, 1) > 0.1
+
+
+# Tracks
+
+
+def tracks(*selected):
+    """A file with a picture and three tracks, each of its own tone."""
+    inputs, maps = media.picture(), []
+    for number, tone in enumerate((440, 1000, 1500)):
+        inputs += media.tones((tone,))
+        maps += ["-map", number + 1, "-c:a:" + str(number),
+                 ("aac", "ac3", "flac")[number]]
+    dispositions = []
+    for number in range(3):
+        dispositions += ["-disposition:a:" + str(number),
+                         "default" if number + 1 in selected else 0]
+    return media.ffmpeg("tracks.mkv", *inputs, "-map", 0, *maps, "-c:v",
+                        *H264.split(), *dispositions)
+
+
+@pytest.mark.parametrize("default, track, tone", [
+    ((), -1, 440), ((1,), -1, 440), ((2,), -1, 1000), ((3,), -1, 1500),
+    ((2, 3), -1, 1000), ((2,), 1, 440), ((2,), 2, 1000), ((2,), 3, 1500),
+])
+def test_track(default, track, tone):
+    result = channel.transcode(tracks(*default), track=track)
+    media.check(result, 1, [(tone,)], tolerance=0.05)
+
+    assert "of 3" in result.text
+
+
+def test_track_that_does_not_exist():
+    result = channel.transcode(tracks(), track=4)
+    assert_refused(result, "track 4 does not exist", "3 audio tracks")
+
+
+def assert_refused(result, *words):
+    """The file is to blame, and the reason says so with these words."""
+    assert result.failed, "it became an MP3"
+    assert result.fault == channel.FILE
+    assert result.status == 0, result.log
+    for word in words:
+        assert word in result.text
+    assert 10 < len(result.text) <= channel.TEXT

@@ -1,0 +1,103 @@
+#include "v2m_tags.h"
+
+#include <string.h>
+
+#include "v2m_utf8.h"
+
+/* Bytes of one tag: the MP3's beginning is kept in memory. */
+#define V2M_TAGS_LONGEST 1024
+
+
+static int
+v2m_tags_is_utf8(const char *text)
+{
+    size_t n, left;
+
+    for (left = strlen(text); left > 0; left -= n, text += n) {
+        n = v2m_utf8_character((const unsigned char *) text, left);
+        if (n == 0) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* The text must be at most V2M_TAGS_LONGEST bytes. */
+static void
+v2m_tags_set_latin1(AVDictionary **tags, const char *name, const char *text)
+{
+    char                *to;
+    char                 utf8[2 * V2M_TAGS_LONGEST + 1];
+    const unsigned char *from;
+
+    to = utf8;
+
+    for (from = (const unsigned char *) text; *from != '\0'; from++) {
+        if (*from < 0x80) {
+            *to++ = (char) *from;
+
+        } else {
+            *to++ = (char) (0xc0 | *from >> 6);
+            *to++ = (char) (0x80 | (*from & 0x3f));
+        }
+    }
+
+    *to = '\0';
+
+    av_dict_set(tags, name, utf8, AV_DICT_DONT_OVERWRITE);
+}
+
+
+static void
+v2m_tags_copy_one(AVDictionary **tags, const AVDictionary *from,
+                  const char *name)
+{
+    const AVDictionaryEntry *tag;
+
+    tag = av_dict_get(from, name, NULL, 0);
+
+    if (tag == NULL || tag->value[0] == '\0'
+        || strlen(tag->value) > V2M_TAGS_LONGEST)
+    {
+        return;
+    }
+
+    if (v2m_tags_is_utf8(tag->value)) {
+        av_dict_set(tags, name, tag->value, AV_DICT_DONT_OVERWRITE);
+
+    } else {
+        v2m_tags_set_latin1(tags, name, tag->value);
+    }
+}
+
+
+void
+v2m_tags_copy(AVDictionary **tags, const AVDictionary *from)
+{
+    size_t i;
+
+    static const char *const names[] = {
+        "title", "artist", "album", "album_artist", "date",
+        "genre", "track",  "disc",  "composer",     "copyright",
+    };
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        v2m_tags_copy_one(tags, from, names[i]);
+    }
+}
+
+
+void
+v2m_tags_copy_language(AVDictionary **tags, const AVDictionary *track)
+{
+    const AVDictionaryEntry *tag;
+
+    tag = av_dict_get(track, "language", NULL, 0);
+
+    /* "undetermined" */
+    if (tag != NULL && strcmp(tag->value, "und") != 0) {
+        v2m_tags_copy_one(tags, track, "language");
+    }
+}

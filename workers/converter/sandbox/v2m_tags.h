@@ -1,0 +1,18 @@
+/*
+ * The tags of a media file that players show, for the MP3.
+ */
+
+#ifndef V2M_TAGS_H
+#define V2M_TAGS_H
+
+#include <libavutil/dict.h>
+
+/* Copies title, artist and their like as valid UTF-8: text that is not is
+ * taken for Latin-1, which old formats have.  Longer ones than a title can be
+ * are left out. */
+void v2m_tags_copy(AVDictionary **tags, const AVDictionary *from);
+
+/* Copies the language from the tags of a track. */
+void v2m_tags_copy_language(AVDictionary **tags, const AVDictionary *track);
+
+#endif /* V2M_TAGS_H */
