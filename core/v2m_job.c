@@ -33,6 +33,7 @@ v2m_job_init(v2m_job_t *job)
     job->state = V2M_JOB_UPLOADING;
     job->notified = V2M_NOTIFIED_NONE;
     job->progress = -1;
+    job->duration_ms = -1;
     v2m_options_init(&job->options);
 }
 
@@ -125,6 +126,10 @@ v2m_job_json_time(int64_t time_ms)
 static json_t *
 v2m_job_json_seconds(int64_t milliseconds)
 {
+    if (milliseconds < 0) {
+        return json_null();
+    }
+
     if (milliseconds % 1000 == 0) {
         return json_integer(milliseconds / 1000);
     }

@@ -39,7 +39,7 @@ typedef struct {
     int32_t            progress;    /* percent, 0 to 100; -1: unknown */
     int64_t            size;        /* of the video, bytes */
     int64_t            mp3_size;    /* bytes, 0 until ready */
-    int64_t            duration_ms; /* of the MP3, 0 until ready */
+    int64_t            duration_ms; /* of the MP3; -1: unknown */
     int64_t            created_ms;  /* since the epoch, UTC */
     int64_t            updated_ms;  /* since the epoch, UTC */
     v2m_options_t      options;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "v2m_filename.h"
 #include "v2m_job_bson.h"
 
 #define V2M_JOBS_DATABASE   "v2m"
@@ -285,17 +286,23 @@ v2m_jobs_touch(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
 
 
 int
-v2m_jobs_adopt(v2m_mongo_t *mongo, const v2m_id_t id, const char *username,
-               v2m_error_t *error)
+v2m_jobs_adopt(v2m_mongo_t *mongo, const char *username,
+               const v2m_gridfs_file_t *video, v2m_error_t *error)
 {
     int     rc;
+    char    name[V2M_FILENAME_MAX + 1];
     bson_t  filter, update, set, opts;
     int64_t now;
 
     now = v2m_jobs_now();
+    name[0] = '\0';
+
+    if (video->filename != NULL) {
+        v2m_filename_clean(name, video->filename, strlen(video->filename));
+    }
 
     bson_init(&filter);
-    v2m_jobs_append_id(&filter, "_id", id);
+    v2m_jobs_append_id(&filter, "_id", video->id);
 
     bson_init(&update);
     BSON_APPEND_DOCUMENT_BEGIN(&update, "$setOnInsert", &set);
@@ -307,6 +314,12 @@ v2m_jobs_adopt(v2m_mongo_t *mongo, const v2m_id_t id, const char *username,
     BSON_APPEND_BOOL(&set, "published", true);
     BSON_APPEND_DATE_TIME(&set, "created", now);
     BSON_APPEND_DATE_TIME(&set, "updated", now);
+    BSON_APPEND_INT64(&set, "size", video->length);
+
+    if (name[0] != '\0') {
+        BSON_APPEND_UTF8(&set, "name", name);
+    }
+
     bson_append_document_end(&update, &set);
 
     bson_init(&opts);
@@ -472,8 +485,11 @@ v2m_jobs_ready(v2m_mongo_t *mongo, const v2m_id_t id, const v2m_id_t mp3_fid,
     BSON_APPEND_UTF8(&change.set, "state", v2m_job_state_name(V2M_JOB_READY));
     BSON_APPEND_INT32(&change.set, "progress", 100);
     BSON_APPEND_INT64(&change.set, "mp3_size", mp3_size);
-    BSON_APPEND_INT64(&change.set, "duration_ms", duration_ms);
     v2m_jobs_append_id(&change.set, "mp3_fid", mp3_fid);
+
+    if (duration_ms >= 0) {
+        BSON_APPEND_INT64(&change.set, "duration_ms", duration_ms);
+    }
 
     return v2m_jobs_change_end(mongo, &change, error);
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "v2m_error.h"
+#include "v2m_gridfs.h"
 #include "v2m_id.h"
 #include "v2m_job.h"
 #include "v2m_mongo.h"
@@ -36,9 +37,10 @@ int v2m_jobs_published(v2m_mongo_t *mongo, const v2m_id_t id,
                        v2m_error_t *error);
 
 /* Makes a queued, published record for a message of a producer that knows no
- * job records; changes nothing when the record is there. */
-int v2m_jobs_adopt(v2m_mongo_t *mongo, const v2m_id_t id, const char *username,
-                   v2m_error_t *error);
+ * job records, with name and size of the video; changes nothing when the
+ * record is there. */
+int v2m_jobs_adopt(v2m_mongo_t *mongo, const char *username,
+                   const v2m_gridfs_file_t *video, v2m_error_t *error);
 
 /* The owner may be NULL: anyone's.  V2M_NOT_FOUND: unknown id, or another
  * owner's.  The job is to be freed with v2m_job_free(). */
@@ -69,8 +71,9 @@ int v2m_jobs_progress(v2m_mongo_t *mongo, const v2m_id_t id, int32_t percent,
                       v2m_error_t *error);
 
 /*
- * queued | converting -> ready with this MP3.  V2M_CONFLICT: another attempt
- * committed first (delete the MP3 of this one), or the job is gone.
+ * queued | converting -> ready with this MP3; a duration of -1 is unknown.
+ * V2M_CONFLICT: another attempt committed first (delete the MP3 of this one),
+ * or the job is gone.
  */
 int v2m_jobs_ready(v2m_mongo_t *mongo, const v2m_id_t id,
                    const v2m_id_t mp3_fid, int64_t mp3_size,

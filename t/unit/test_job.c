@@ -179,6 +179,7 @@ test_json_times(void **state)
     /* durations: milliseconds, without the binary fraction's tail */
 
     job = example(V2M_JOB_READY);
+    assert_json_has(&job, "\"duration\":null,");
     job.duration_ms = 0;
     assert_json_has(&job, "\"duration\":0,");
     job.duration_ms = 1;

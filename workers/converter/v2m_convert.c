@@ -197,7 +197,7 @@ v2m_task_find(v2m_task_t *task)
 
     /* from a producer that knows no records */
 
-    rc = v2m_jobs_adopt(mongo, task->id, task->message->username, &error);
+    rc = v2m_jobs_adopt(mongo, task->message->username, &task->video, &error);
 
     if (rc == V2M_OK) {
         rc = v2m_task_find_job(task, &error);

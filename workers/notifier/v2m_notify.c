@@ -118,23 +118,36 @@ v2m_notify_commit(v2m_notify_t *notify, const v2m_message_t *message,
 {
     int               rc;
     v2m_mongo_t      *mongo;
-    v2m_gridfs_file_t file;
+    v2m_gridfs_file_t mp3, video;
 
     mongo = notify->options.mongo;
 
-    rc = v2m_gridfs_find_file(mongo, V2M_MP3S, message->mp3_fid, &file, error);
+    rc = v2m_gridfs_find_file(mongo, V2M_MP3S, message->mp3_fid, &mp3, error);
     if (rc != V2M_OK) {
         return rc;
     }
 
-    rc = v2m_jobs_adopt(mongo, message->video_fid, message->username, error);
+    rc = v2m_gridfs_find_file(mongo, V2M_VIDEOS, message->video_fid, &video,
+                              error);
+
+    if (rc == V2M_NOT_FOUND || rc == V2M_CORRUPT) {
+        /* the MP3 is what counts */
+        memset(&video, 0, sizeof(video));
+        memcpy(video.id, message->video_fid, sizeof(v2m_id_t));
+        rc = V2M_OK;
+    }
+
+    if (rc == V2M_OK) {
+        rc = v2m_jobs_adopt(mongo, message->username, &video, error);
+        v2m_gridfs_file_free(&video);
+    }
 
     if (rc == V2M_OK) {
         rc = v2m_jobs_ready(mongo, message->video_fid, message->mp3_fid,
-                            file.length, 0, error);
+                            mp3.length, -1, error);
     }
 
-    v2m_gridfs_file_free(&file);
+    v2m_gridfs_file_free(&mp3);
 
     /* somebody else was first: the record says what became of the job */
     return rc == V2M_CONFLICT ? V2M_OK : rc;
