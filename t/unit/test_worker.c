@@ -1,18 +1,11 @@
 /* The workers' loop against a real broker, the one in V2M_AMQP_URL: skipped
  * without it. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "broker.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,8 +48,7 @@ connect_broker(void)
     v2m_error_t        error;
     v2m_amqp_options_t options = { "v2m-test", 30, 5000 };
 
-    if (v2m_amqp_connect(&amqp, getenv("V2M_AMQP_URL"), &options, &error)
-        != V2M_OK) {
+    if (v2m_amqp_connect(&amqp, broker_url(), &options, &error) != V2M_OK) {
         fail_msg("%s", error.text);
     }
 
@@ -68,10 +60,6 @@ static void
 setup(v2m_test_t *test)
 {
     v2m_id_t id;
-
-    if (getenv("V2M_AMQP_URL") == NULL) {
-        skip();
-    }
 
     memset(test, 0, sizeof(*test));
     v2m_id_generate(id);
@@ -86,6 +74,15 @@ setup(v2m_test_t *test)
     assert_int_equal(v2m_amqp_declare(test->amqp, test->reply_queue, 5, NULL),
                      V2M_OK);
     assert_int_equal(v2m_amqp_confirms(test->amqp, NULL), V2M_OK);
+}
+
+
+static void
+finish(v2m_test_t *test)
+{
+    v2m_amqp_close(test->amqp);
+    broker_delete(test->queue);
+    broker_delete(test->reply_queue);
 }
 
 
@@ -161,7 +158,7 @@ run(v2m_test_t *test, v2m_worker_handler_pt handle, int jobs, int attempts,
 
     memset(&options, 0, sizeof(options));
     options.name = "v2m-test";
-    options.url = getenv("V2M_AMQP_URL");
+    options.url = broker_url();
     options.queue = test->queue;
     options.reply_queue = test->reply_queue;
     options.jobs = jobs;
@@ -216,7 +213,7 @@ test_replies(void **state)
 
     assert_depth(&test, test.queue, 0);
     assert_depth(&test, test.reply_queue, 40);
-    v2m_amqp_close(test.amqp);
+    finish(&test);
 }
 
 
@@ -253,7 +250,7 @@ test_reject(void **state)
     assert_depth(&test, test.queue, 0);
     assert_depth(&test, test.dead_queue, 1);
     assert_depth(&test, test.reply_queue, 1);
-    v2m_amqp_close(test.amqp);
+    finish(&test);
 }
 
 
@@ -312,7 +309,7 @@ test_retry(void **state)
     assert_in_range(v2m_clock_ms() - begin, 250 + 500, TEST_PATIENCE_MS);
     assert_depth(&test, test.queue, 0);
     assert_depth(&test, test.dead_queue, 1);
-    v2m_amqp_close(test.amqp);
+    finish(&test);
 }
 
 
@@ -356,7 +353,7 @@ test_drain(void **state)
 
     assert_int_equal(test.good, 1);
     assert_depth(&test, test.queue, 2);
-    v2m_amqp_close(test.amqp);
+    finish(&test);
 }
 
 
@@ -397,7 +394,7 @@ test_give_back(void **state)
 
     assert_int_equal(test.released, 2);
     assert_depth(&test, test.queue, 2);
-    v2m_amqp_close(test.amqp);
+    finish(&test);
 }
 
 
