@@ -95,7 +95,7 @@ sub relay {
                 if ($letter eq 's') {
                     close $listener if $listener;
                     undef $listener;
-                    $drop->($_) for values %peer;
+                    $drop->($_) for my @all = values %peer;
                 } else {
                     $listener //= listener($local);
                 }
