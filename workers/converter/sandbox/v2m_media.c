@@ -8,6 +8,7 @@
 
 #include "v2m_allow.h"
 #include "v2m_boxes.h"
+#include "v2m_length.h"
 
 /* How far into a file its format and its tracks are looked for, bytes. */
 #define V2M_MEDIA_FORMAT_PROBE (1024 * 1024)
@@ -363,6 +364,24 @@ v2m_media_check_index(v2m_media_t *media, v2m_error_t *error)
 }
 
 
+/* FFmpeg takes what is there of some formats for all that there was. */
+static int
+v2m_media_check_length(const v2m_media_t *media, v2m_error_t *error)
+{
+    int64_t told;
+
+    told = v2m_length_told(&media->input.source);
+
+    if (media->input.length / V2M_MEDIA_PERCENT >= told / 100) {
+        return V2M_OK;
+    }
+
+    return v2m_error_set(error, V2M_INVALID,
+                         "the file is truncated: only %d %% of it is there",
+                         (int) (media->input.length / (told / 100)));
+}
+
+
 int
 v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
                v2m_error_t *error)
@@ -380,6 +399,10 @@ v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
 
     if (rc == V2M_OK) {
         rc = v2m_media_probe(media, &format, error);
+    }
+
+    if (rc == V2M_OK) {
+        rc = v2m_media_check_length(media, error);
     }
 
     if (rc == V2M_OK) {

@@ -399,10 +399,7 @@ v2m_run_check(v2m_run_t *run, v2m_error_t *error)
     int  rc;
     char time[V2M_MEDIA_TIME];
 
-    if (run->packets > 0
-        && (!run->begun
-            || run->damaged > run->packets / V2M_TRANSCODING_DAMAGE))
-    {
+    if (run->damaged > run->packets / V2M_TRANSCODING_DAMAGE) {
         return v2m_error_set(error, V2M_INVALID,
                              "the audio is damaged: %lld of %lld packets "
                              "cannot be decoded (%s)",
@@ -418,7 +415,8 @@ v2m_run_check(v2m_run_t *run, v2m_error_t *error)
     }
 
     if (!run->begun) {
-        return v2m_error_set(error, V2M_INVALID, "the audio track is empty");
+        return v2m_error_set(error, V2M_INVALID,
+                             "there is nothing in the audio track");
     }
 
     rc = v2m_resampler_flush(&run->resampler, error);
