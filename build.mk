@@ -112,14 +112,18 @@ $(B)/t/unit/%: $(B)/obj/t/unit/%.o $(B)/libtested.a
 # of the installed nginx (Debian's nginx-dev), in a copy it may write to.
 MODULE_SOURCES := config $(wildcard ngx_v2m_module/*.[ch] core/*.[ch] auth/*.[ch])
 MODULE_FLAGS    = $(if $(filter 1,$(SANITIZE)),$(VARIANT_FLAGS),)
+# nginx unloads its modules while it exits, and what their libraries keep until
+# the end would look like leaks then.
+MODULE_LDFLAGS  = $(if $(MODULE_FLAGS),$(MODULE_FLAGS) -Wl$(comma)-z$(comma)nodelete)
+comma          := ,
 
-$(B)/nginx/objs/Makefile: config | $(NGINX_SOURCE)/configure
+$(B)/nginx/objs/Makefile: config build.mk | $(NGINX_SOURCE)/configure
 	@mkdir -p $(B)
 	$(call line,NGINX,$(B)/nginx) rm -rf $(B)/nginx && cp -r $(NGINX_SOURCE) $(B)/nginx \
 	    && chmod -R u+w $(B)/nginx
 	@cd $(B)/nginx && bash -c '. ./conf_flags && ./configure \
 	    "$${NGX_CONF_FLAGS[@]}" \
-	    --with-cc-opt="$(MODULE_FLAGS)" --with-ld-opt="$(MODULE_FLAGS)" \
+	    --with-cc-opt="$(MODULE_FLAGS)" --with-ld-opt="$(MODULE_LDFLAGS)" \
 	    --add-dynamic-module=$(CURDIR)' > $(CURDIR)/$(B)/nginx-configure.log \
 	    || { cat $(CURDIR)/$(B)/nginx-configure.log; false; }
 

@@ -36,13 +36,13 @@ stack_packages=(
 )
 
 test_packages=(
-    libcmocka-dev libtest-nginx-perl perl
+    libcmocka-dev libtest-nginx-perl libhttp-message-perl perl
     python3-pytest python3-pymongo python3-gridfs python3-bson python3-pika
     nghttp2-client clang-format shellcheck valgrind git openssl
 )
 
 # What packages start by themselves: not wanted here.
-services=(nginx mariadb rabbitmq-server epmd.service epmd.socket)
+services=(nginx mariadb mariadb.socket rabbitmq-server epmd.service epmd.socket)
 
 
 say() {
@@ -214,7 +214,7 @@ install_as_root() {
         if [[ -e $(unit_file "$name") && " ${enabled[*]} " != *" $name "* ]]
         then
             systemctl --quiet disable "$name" 2>/dev/null \
-                && say "$name is not enabled"
+                && say "not started at boot: $name"
         fi
     done
     return 0
@@ -267,7 +267,7 @@ show_progress() {
         case $line in
             dlstatus:*) progress "packages   downloading$(percent "$line")" ;;
             pmstatus:*) progress "packages   installing$(percent "$line")" ;;
-            adding\ * | *\ is\ not\ enabled)
+            adding\ * | not\ started\ *)
                 progress_end
                 say "packages   $line"
                 ;;
