@@ -310,7 +310,7 @@ explain_failure() {
 
 
 main() {
-    local quiet='' wanted=() lacking=() why name began
+    local quiet='' wanted=() lacking=() why are name began
 
     sets=()
     for name in "$@"; do
@@ -348,15 +348,22 @@ main() {
         return 0
     fi
 
-    why="to build and run v2m"
-    [[ " ${sets[*]} " != *" test "* ]] || why+=", and to test it"
-    say "packages   ${#lacking[@]} are missing $why, and are installed now" \
-        "with what they need:" | fold -s -w 78 | sed 's/ *$//'
+    case "${sets[*]}" in
+        run) why="build and run v2m" ;;
+        test) why="test v2m" ;;
+        *) why="build, run and test v2m" ;;
+    esac
+    are=are
+    ((${#lacking[@]} != 1)) || are=is
+    say "packages   to $why, ${#lacking[@]} $are missing, and $are installed" \
+        "now with what is needed:" | fold -s -w 78 | sed 's/ *$//'
     say "${lacking[*]}" | fold -s -w 66 | sed 's/^/           /; s/ *$//'
 
     may_be_root
     mkdir -p "${log%/*}"
     : >"$log"
+    # root may run this for somebody else
+    ((EUID != 0)) || chown --reference="$top" "${log%/*}" "$log"
 
     began=$SECONDS
     set -o pipefail
