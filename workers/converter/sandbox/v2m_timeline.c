@@ -205,7 +205,9 @@ v2m_timeline_place(v2m_timeline_t *timeline, int64_t timestamp, int samples,
 
     if (timeline->rate != rate) {
         timeline->base = v2m_timeline_expected(timeline);
+        timeline->past = timeline->length;
         timeline->samples = 0;
+        timeline->heard = 0;
         timeline->rate = rate;
     }
 
@@ -222,8 +224,9 @@ v2m_timeline_place(v2m_timeline_t *timeline, int64_t timestamp, int samples,
 
     before = timeline->samples;
     timeline->samples += step->silence + step->take;
-    timeline->length +=
-        v2m_timeline_time(step->take + (first ? 0 : step->silence), rate);
+    timeline->heard += step->take + (first ? 0 : step->silence);
+    timeline->length =
+        timeline->past + v2m_timeline_time(timeline->heard, rate);
 
     v2m_timeline_cut(timeline, before, step);
 }

@@ -26,6 +26,8 @@ typedef struct {
     int     rate;    /* of these; 0: nothing was placed yet */
     int     late;    /* frames in a row that are off, but not by much */
     int64_t length;  /* audio and silence between audio, before the cut */
+    int64_t past;    /* of this, at rates before */
+    int64_t heard;   /* of this, samples of this rate */
 } v2m_timeline_t;
 
 /* What to do with a frame: silence comes first, in samples of its rate. */

@@ -20,6 +20,14 @@
  * cannot be decoded. */
 #define V2M_TRANSCODING_DAMAGE 3
 
+/* Decoding is quick: more threads would only cost memory. */
+#define V2M_TRANSCODING_THREADS 4
+
+/* Bytes that an MP3 may have: so many for each of the file's, and some more.
+ * Little data can decode to endless sound. */
+#define V2M_TRANSCODING_SPREAD 256
+#define V2M_TRANSCODING_EXTRA  (INT64_C(64) * 1024 * 1024)
+
 typedef struct {
     const v2m_transcoding_t *in;
     v2m_transcoded_t        *out;
@@ -64,7 +72,8 @@ v2m_run_open_decoder(v2m_run_t *run, v2m_error_t *error)
 
     if (rc >= 0) {
         decoder->pkt_timebase = run->media.stream->time_base;
-        decoder->thread_count = run->in->threads;
+        decoder->thread_count =
+            FFMIN(run->in->threads, V2M_TRANSCODING_THREADS);
         decoder->max_samples = V2M_TRANSCODING_FRAME;
         rc = avcodec_open2(decoder, run->media.decoder, NULL);
     }
@@ -216,6 +225,28 @@ v2m_run_begin(v2m_run_t *run, v2m_error_t *error)
 }
 
 
+/* Encodes what is ready. */
+static int
+v2m_run_encode(v2m_run_t *run, v2m_error_t *error)
+{
+    int64_t limit;
+
+    limit = V2M_TRANSCODING_EXTRA
+            + av_clip64(run->media.input.length, 0,
+                        INT64_MAX / V2M_TRANSCODING_SPREAD / 2)
+                  * V2M_TRANSCODING_SPREAD;
+
+    if (run->mp3.output.length > limit) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "the MP3 would be far longer than the file (%lld "
+                             "MB and more)",
+                             (long long) limit / 1000000);
+    }
+
+    return v2m_mp3_encode(&run->mp3, run->resampler.queue, 0, error);
+}
+
+
 static int
 v2m_run_silence(v2m_run_t *run, int64_t samples, v2m_error_t *error)
 {
@@ -227,7 +258,7 @@ v2m_run_silence(v2m_run_t *run, int64_t samples, v2m_error_t *error)
         rc = v2m_resampler_silence(&run->resampler, n, error);
 
         if (rc == V2M_OK) {
-            rc = v2m_mp3_encode(&run->mp3, run->resampler.queue, 0, error);
+            rc = v2m_run_encode(run, error);
         }
 
         if (rc != V2M_OK) {
@@ -319,7 +350,7 @@ v2m_run_frame(v2m_run_t *run, v2m_error_t *error)
     }
 
     if (rc == V2M_OK) {
-        rc = v2m_mp3_encode(&run->mp3, run->resampler.queue, 0, error);
+        rc = v2m_run_encode(run, error);
     }
 
     return rc == V2M_OK ? v2m_run_progress(run, error) : rc;
