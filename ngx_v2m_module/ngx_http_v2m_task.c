@@ -4,9 +4,9 @@
 
 #include "ngx_http_v2m_problem.h"
 
-/* After this time a pending operation is reported; every backend call has a
- * shorter time-out of its own. */
-#define NGX_HTTP_V2M_PENDING_ALERT 60000 /* ms */
+/* After this time a pending operation is reported.  Every backend call has a
+ * time-out of its own, but many may wait for a thread. */
+#define NGX_HTTP_V2M_PENDING_REPORT 60000 /* ms */
 
 /* Shared by all that is pending for one request. */
 struct ngx_http_v2m_request_s {
@@ -28,14 +28,16 @@ typedef struct {
     v2m_error_t          error;
 } ngx_http_v2m_task_thread_t;
 
+/* Work that belongs to no request. */
 typedef struct {
-    ngx_thread_task_t   task;
-    ngx_http_v2m_run_pt run;
-    const char         *name;
-    void               *data;
-    int                 rc;
-    v2m_error_t         error;
-} ngx_http_v2m_detached_t;
+    ngx_thread_task_t        task;
+    const char              *name;
+    ngx_http_v2m_run_pt      run;
+    ngx_http_v2m_finished_pt finished;
+    void                    *data;
+    int                      rc;
+    v2m_error_t              error;
+} ngx_http_v2m_background_t;
 
 static ngx_int_t ngx_http_v2m_task_track(ngx_http_request_t      *r,
                                          ngx_http_v2m_request_t **state);
@@ -43,8 +45,10 @@ static void      ngx_http_v2m_task_gone(void *data);
 static void      ngx_http_v2m_task_run(void *data, ngx_log_t *log);
 static void      ngx_http_v2m_task_event(ngx_event_t *event);
 static void      ngx_http_v2m_pending_event(ngx_event_t *event);
-static void      ngx_http_v2m_detached_run(void *data, ngx_log_t *log);
-static void      ngx_http_v2m_detached_event(ngx_event_t *event);
+static void      ngx_http_v2m_background_run(void *data, ngx_log_t *log);
+static void      ngx_http_v2m_background_event(ngx_event_t *event);
+static void      ngx_http_v2m_detached_finished(void *data, int rc,
+                                                const v2m_error_t *error);
 
 
 ngx_http_v2m_task_t *
@@ -181,7 +185,7 @@ ngx_http_v2m_pending_begin(ngx_http_v2m_pending_t *pending,
 
     /* the timer also keeps a worker process that shuts down alive */
 
-    ngx_add_timer(&pending->event, NGX_HTTP_V2M_PENDING_ALERT);
+    ngx_add_timer(&pending->event, NGX_HTTP_V2M_PENDING_REPORT);
 
     r->main->blocked++;
 
@@ -234,12 +238,12 @@ ngx_http_v2m_pending_event(ngx_event_t *event)
 {
     ngx_http_v2m_pending_t *pending = event->data;
 
-    ngx_log_error(NGX_LOG_ALERT, pending->request->connection->log, 0,
-                  "v2m: a backend operation took more than %d seconds",
-                  NGX_HTTP_V2M_PENDING_ALERT / 1000);
+    ngx_log_error(NGX_LOG_ERR, pending->request->connection->log, 0,
+                  "v2m: a backend operation takes more than %d seconds",
+                  NGX_HTTP_V2M_PENDING_REPORT / 1000);
 
     event->timedout = 0;
-    ngx_add_timer(event, NGX_HTTP_V2M_PENDING_ALERT);
+    ngx_add_timer(event, NGX_HTTP_V2M_PENDING_REPORT);
 }
 
 
@@ -283,63 +287,63 @@ ngx_http_v2m_task_gone(void *data)
 
 
 ngx_int_t
-ngx_http_v2m_task_detach(ngx_thread_pool_t *pool, const char *name,
-                         ngx_http_v2m_run_pt run, void *data)
+ngx_http_v2m_task_background(ngx_thread_pool_t *pool, const char *name,
+                             ngx_http_v2m_run_pt      run,
+                             ngx_http_v2m_finished_pt finished, void *data)
 {
-    ngx_http_v2m_detached_t *detached;
+    ngx_http_v2m_background_t *background;
 
-    detached = calloc(1, sizeof(ngx_http_v2m_detached_t));
-    if (detached == NULL) {
-        free(data);
+    background = calloc(1, sizeof(ngx_http_v2m_background_t));
+    if (background == NULL) {
         return NGX_ERROR;
     }
 
-    detached->run = run;
-    detached->name = name;
-    detached->data = data;
-    detached->task.ctx = detached;
-    detached->task.handler = ngx_http_v2m_detached_run;
-    detached->task.event.handler = ngx_http_v2m_detached_event;
-    detached->task.event.data = detached;
-    detached->task.event.log = ngx_cycle->log;
+    background->name = name;
+    background->run = run;
+    background->finished = finished;
+    background->data = data;
+    background->task.ctx = background;
+    background->task.handler = ngx_http_v2m_background_run;
+    background->task.event.handler = ngx_http_v2m_background_event;
+    background->task.event.data = background;
+    background->task.event.log = ngx_cycle->log;
 
-    if (ngx_thread_task_post(pool, &detached->task) != NGX_OK) {
+    if (ngx_thread_task_post(pool, &background->task) != NGX_OK) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "v2m: no room in the thread pool to %s", name);
-        free(detached->data);
-        free(detached);
+        free(background);
         return NGX_BUSY;
     }
 
     /* keeps a worker process that shuts down alive until it is done */
 
-    ngx_add_timer(&detached->task.event, NGX_HTTP_V2M_PENDING_ALERT);
+    ngx_add_timer(&background->task.event, NGX_HTTP_V2M_PENDING_REPORT);
 
     return NGX_OK;
 }
 
 
 static void
-ngx_http_v2m_detached_run(void *data, ngx_log_t *log)
+ngx_http_v2m_background_run(void *data, ngx_log_t *log)
 {
-    ngx_http_v2m_detached_t *detached = data;
+    ngx_http_v2m_background_t *background = data;
 
-    detached->rc = detached->run(detached->data, &detached->error);
+    background->rc = background->run(background->data, &background->error);
 }
 
 
 static void
-ngx_http_v2m_detached_event(ngx_event_t *event)
+ngx_http_v2m_background_event(ngx_event_t *event)
 {
-    ngx_http_v2m_detached_t *detached = event->data;
+    ngx_http_v2m_background_t *background = event->data;
 
     if (event->timedout) {
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "v2m: to %s took more than %d seconds", detached->name,
-                      NGX_HTTP_V2M_PENDING_ALERT / 1000);
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "v2m: to %s takes more than %d seconds", background->name,
+                      NGX_HTTP_V2M_PENDING_REPORT / 1000);
 
         event->timedout = 0;
-        ngx_add_timer(event, NGX_HTTP_V2M_PENDING_ALERT);
+        ngx_add_timer(event, NGX_HTTP_V2M_PENDING_REPORT);
         return;
     }
 
@@ -347,11 +351,36 @@ ngx_http_v2m_detached_event(ngx_event_t *event)
         ngx_del_timer(event);
     }
 
-    if (detached->rc != V2M_OK) {
+    if (background->rc != V2M_OK) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "v2m: could not %s: %s",
-                      detached->name, detached->error.text);
+                      background->name, background->error.text);
     }
 
-    free(detached->data);
-    free(detached);
+    background->finished(background->data, background->rc, &background->error);
+
+    free(background);
+}
+
+
+ngx_int_t
+ngx_http_v2m_task_detach(ngx_thread_pool_t *pool, const char *name,
+                         ngx_http_v2m_run_pt run, void *data)
+{
+    ngx_int_t rc;
+
+    rc = ngx_http_v2m_task_background(pool, name, run,
+                                      ngx_http_v2m_detached_finished, data);
+
+    if (rc != NGX_OK) {
+        free(data);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_v2m_detached_finished(void *data, int rc, const v2m_error_t *error)
+{
+    free(data);
 }

@@ -50,10 +50,23 @@ ngx_int_t ngx_http_v2m_task_post(ngx_http_v2m_task_t *task,
 ngx_int_t ngx_http_v2m_task_offload(ngx_http_v2m_task_t *task,
                                     ngx_thread_pool_t   *pool);
 
+/* On the loop, after work that belongs to no request. */
+typedef void (*ngx_http_v2m_finished_pt)(void *data, int rc,
+                                         const v2m_error_t *error);
+
 /*
- * Posts work that belongs to no request.  data is malloc'ed and freed
- * afterwards, also when posting fails; failures are logged with the name.
+ * Posts work that belongs to no request.  data must stay until finished was
+ * called.  NGX_OK, or NGX_BUSY or NGX_ERROR, when finished is not called.
+ * Failures are logged with the name, static text such as "drop an upload".
  */
+ngx_int_t ngx_http_v2m_task_background(ngx_thread_pool_t       *pool,
+                                       const char              *name,
+                                       ngx_http_v2m_run_pt      run,
+                                       ngx_http_v2m_finished_pt finished,
+                                       void                    *data);
+
+/* The same for malloc'ed data, which is freed afterwards, also when posting
+ * fails. */
 ngx_int_t ngx_http_v2m_task_detach(ngx_thread_pool_t *pool, const char *name,
                                    ngx_http_v2m_run_pt run, void *data);
 

@@ -148,7 +148,54 @@ is(http(@login)->code, 200, 'after: the connection that broke is not used');
 
 
 
-=== TEST 7: MariaDB hangs
+=== TEST 7: MariaDB hangs for long
+--- env eval: $main::env
+--- http_config
+v2m_backend_timeout 20s;
+--- scenario
+ready('ready', 'ok', 'ok', 'ok');
+$mysql->hang;
+
+# none of those who ask waits for the time-out
+my $began = time();
+my @answers = map { http(GET => '/readyz') } 1 .. 4;
+
+like($answers[-1]->content, qr/"degraded".*"mysql":"unavailable"/, 'degraded');
+is($answers[-1]->code, 200, 'status');
+cmp_ok(time() - $began, '<', 20, 'before the time-out of the first');
+is(http(GET => '/jobs', Authorization => bearer())->code, 200,
+    'nobody else waits');
+$mysql->start;
+ready('ready', 'ok', 'ok', 'ok');
+
+
+
+=== TEST 8: all threads are busy
+--- main_config
+thread_pool v2m_storage threads=1 max_queue=1024;
+--- env eval: $main::env
+--- http_config
+v2m_backend_timeout 4s;
+--- scenario
+ready('ready', 'ok', 'ok', 'ok');
+$mongo->hang;
+
+my $socket = connect_gateway();
+
+print $socket "GET /jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
+    . bearer() . "\r\n\r\n";
+
+my $response = http(GET => '/readyz');
+
+like($response->content, qr/^{"status":"ready"/, 'the last answer counts');
+is(read_response($socket)->code, 503, 'the thread is free');
+is(ready('unavailable', 'unavailable', 'ok', 'ok')->code, 503, 'then it is asked');
+$mongo->start;
+is(ready('ready', 'ok', 'ok', 'ok')->code, 200, 'back');
+
+
+
+=== TEST 9: MariaDB hangs, and logins
 --- env eval: $main::env
 --- http_config
 v2m_backend_timeout 1s;
@@ -166,7 +213,7 @@ wait_for(sub { http(@login)->code == 401 }, 'logins');
 
 
 
-=== TEST 8: RabbitMQ goes and comes back
+=== TEST 10: RabbitMQ goes and comes back
 --- env eval: $main::env
 --- scenario
 ready('ready', 'ok', 'ok', 'ok');
@@ -178,7 +225,7 @@ is(ready('ready', 'ok', 'ok', 'ok')->code, 200, 'back');
 
 
 
-=== TEST 9: F21, nginx starts before its backends
+=== TEST 11: F21, nginx starts before its backends
 --- down
 --- env eval: $main::env
 --- http_config
