@@ -116,6 +116,10 @@ v2m_timeline_offset(v2m_timeline_t *timeline, int64_t timestamp, int first)
     off = timestamp - v2m_timeline_expected(timeline);
     size = off < 0 ? -off : off;
 
+    if (timeline->dropping && off < 0 && size < V2M_TIMELINE_BACK) {
+        return off;
+    }
+
     if (size < V2M_TIMELINE_NEAR) {
         timeline->late = 0;
 
@@ -221,6 +225,8 @@ v2m_timeline_place(v2m_timeline_t *timeline, int64_t timestamp, int samples,
         step->skip = -move < samples ? (int) -move : samples;
         step->take = samples - step->skip;
     }
+
+    timeline->dropping = -move > samples;
 
     before = timeline->samples;
     timeline->samples += step->silence + step->take;

@@ -21,13 +21,14 @@ typedef struct {
     int     jumps;    /* the format's clock may jump */
 
     /* the rest is the timeline's own */
-    int64_t base;    /* the place of the sample counted as 0 */
-    int64_t samples; /* since then */
-    int     rate;    /* of these; 0: nothing was placed yet */
-    int     late;    /* frames in a row that are off, but not by much */
-    int64_t length;  /* audio and silence between audio, before the cut */
-    int64_t past;    /* of this, at rates before */
-    int64_t heard;   /* of this, samples of this rate */
+    int64_t base;     /* the place of the sample counted as 0 */
+    int64_t samples;  /* since then */
+    int     rate;     /* of these; 0: nothing was placed yet */
+    int     late;     /* frames in a row that are off, but not by much */
+    int     dropping; /* an overlap goes on in the next frame */
+    int64_t length;   /* audio and silence between audio, before the cut */
+    int64_t past;     /* of this, at rates before */
+    int64_t heard;    /* of this, samples of this rate */
 } v2m_timeline_t;
 
 /* What to do with a frame: silence comes first, in samples of its rate. */
