@@ -366,6 +366,37 @@ v2m_smtp_class(CURLcode result, long reply, int begun)
 }
 
 
+static CURLcode
+v2m_smtp_try(v2m_smtp_client_t *client, long *reply)
+{
+    CURLcode result;
+
+    client->fault[0] = '\0';
+    client->refusal[0] = '\0';
+    *reply = 0;
+
+    result = curl_easy_perform(client->curl);
+    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, reply);
+
+    return result;
+}
+
+
+/* Whether the server had given up the connection that was kept. */
+static int
+v2m_smtp_was_stale(v2m_smtp_client_t *client, CURLcode result, long reply)
+{
+    long connections;
+
+    connections = 1;
+    curl_easy_getinfo(client->curl, CURLINFO_NUM_CONNECTS, &connections);
+
+    return connections == 0
+           && (result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR)
+           && (reply < 400 || reply == 421);
+}
+
+
 static int
 v2m_smtp_perform(v2m_smtp_client_t *client, v2m_error_t *error)
 {
@@ -374,17 +405,19 @@ v2m_smtp_perform(v2m_smtp_client_t *client, v2m_error_t *error)
     size_t   length;
     CURLcode result;
 
-    reply = 0;
     length = client->length;
-    client->fault[0] = '\0';
-    client->refusal[0] = '\0';
+    result = v2m_smtp_try(client, &reply);
 
-    result = curl_easy_perform(client->curl);
+    if (client->length == length && v2m_smtp_was_stale(client, result, reply)) {
+        curl_easy_setopt(client->curl, CURLOPT_FRESH_CONNECT, 1L);
+        result = v2m_smtp_try(client, &reply);
+        curl_easy_setopt(client->curl, CURLOPT_FRESH_CONNECT, 0L);
+    }
+
     if (result == CURLE_OK) {
         return V2M_OK;
     }
 
-    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &reply);
     code = v2m_smtp_class(result, reply, client->length < length);
 
     if (reply >= 400) {
