@@ -81,6 +81,10 @@ v2m_boxes_cut_off(const v2m_byte_source_t *source)
 
             size = v2m_boxes_number(header + 8, 8);
 
+            if (size < V2M_BOXES_HEADER) {
+                return 0;
+            }
+
         } else if (size == 0) {
             size = (uint64_t) left;
         }
