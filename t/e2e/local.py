@@ -7,12 +7,18 @@ import subprocess
 from conftest import ROOT, Stack, free_ports, read_env
 
 
+# servers that v2mctl would use instead of starting some
+ELSEWHERE = ("V2M_MONGO_URI", "V2M_AMQP_URL", "V2M_SMTP_URL", "MYSQL_HOST")
+
+
 @contextlib.contextmanager
 def local_stack(run, *names, **settings):
-    """./v2mctl up NAMES with these settings; taken down at the end."""
+    """./v2mctl up NAMES with these settings; taken down at the end.  Its
+    servers are its own, but for those that the settings tell."""
     ports = free_ports(8)
-    environment = dict(os.environ, **settings, V2M_RUN=str(run),
-                       V2M_PORT_BASE=str(ports))
+    environment = {name: value for name, value in os.environ.items()
+                   if name.removesuffix("_FILE") not in ELSEWHERE}
+    environment.update(settings, V2M_RUN=str(run), V2M_PORT_BASE=str(ports))
 
     def ctl(*arguments):
         return subprocess.run(
