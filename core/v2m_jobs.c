@@ -6,6 +6,7 @@
 
 #include "v2m_filename.h"
 #include "v2m_job_bson.h"
+#include "v2m_utf8.h"
 
 #define V2M_JOBS_DATABASE   "v2m"
 #define V2M_JOBS_COLLECTION "jobs"
@@ -45,6 +46,23 @@ v2m_jobs_append_id(bson_t *document, const char *field, const v2m_id_t id)
 
     bson_oid_init_from_string(&oid, id);
     BSON_APPEND_OID(document, field, &oid);
+}
+
+
+/* A text for a person.  BSON is UTF-8 and nothing else: a job must not stay
+ * open because what is said of it is not. */
+static void
+v2m_jobs_append_text(bson_t *document, const char *field, const char *text)
+{
+    char *repaired;
+
+    repaired = v2m_utf8_repair(text);
+    if (repaired == NULL) {
+        return;
+    }
+
+    BSON_APPEND_UTF8(document, field, repaired);
+    free(repaired);
 }
 
 
@@ -227,7 +245,7 @@ v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error)
     v2m_job_append_options(&record, &job->options);
 
     if (job->name != NULL) {
-        BSON_APPEND_UTF8(&record, "name", job->name);
+        v2m_jobs_append_text(&record, "name", job->name);
     }
 
     pointer = &record;
@@ -240,20 +258,34 @@ v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error)
 }
 
 
+/* Begins a change of an upload that nobody gave up. */
+static void
+v2m_jobs_upload_change_begin(v2m_jobs_change_t *change, const v2m_id_t id)
+{
+    bson_t absent;
+
+    static const int states[] = { V2M_JOB_UPLOADING, -1 };
+
+    v2m_jobs_change_begin(change, id, states);
+
+    BSON_APPEND_DOCUMENT_BEGIN(&change->filter, "abandoned", &absent);
+    BSON_APPEND_BOOL(&absent, "$exists", false);
+    bson_append_document_end(&change->filter, &absent);
+}
+
+
 int
 v2m_jobs_queue(v2m_mongo_t *mongo, const v2m_id_t id, const char *name,
                int64_t size, v2m_error_t *error)
 {
     v2m_jobs_change_t change;
 
-    static const int states[] = { V2M_JOB_UPLOADING, -1 };
-
-    v2m_jobs_change_begin(&change, id, states);
+    v2m_jobs_upload_change_begin(&change, id);
     BSON_APPEND_UTF8(&change.set, "state", v2m_job_state_name(V2M_JOB_QUEUED));
     BSON_APPEND_INT64(&change.set, "size", size);
 
     if (name != NULL) {
-        BSON_APPEND_UTF8(&change.set, "name", name);
+        v2m_jobs_append_text(&change.set, "name", name);
     }
 
     return v2m_jobs_change_end(mongo, &change, error);
@@ -277,9 +309,7 @@ v2m_jobs_touch(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
 {
     v2m_jobs_change_t change;
 
-    static const int states[] = { V2M_JOB_UPLOADING, -1 };
-
-    v2m_jobs_change_begin(&change, id, states);
+    v2m_jobs_upload_change_begin(&change, id);
 
     return v2m_jobs_change_end(mongo, &change, error);
 }
@@ -503,7 +533,7 @@ v2m_jobs_fail(v2m_mongo_t *mongo, const v2m_id_t id, const char *reason,
 
     v2m_jobs_change_begin(&change, id, v2m_jobs_open);
     BSON_APPEND_UTF8(&change.set, "state", v2m_job_state_name(V2M_JOB_FAILED));
-    BSON_APPEND_UTF8(&change.set, "reason", reason);
+    v2m_jobs_append_text(&change.set, "reason", reason);
 
     return v2m_jobs_change_end(mongo, &change, error);
 }
@@ -524,33 +554,20 @@ v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
 }
 
 
-/* Deletes the record if it is in one of the states (NULL: any). */
-static int
-v2m_jobs_delete(v2m_mongo_t *mongo, const v2m_id_t id, const int *states,
-                int64_t *deleted, v2m_error_t *error)
-{
-    int    rc;
-    bson_t filter;
-
-    bson_init(&filter);
-    v2m_jobs_filter(&filter, id, states);
-
-    rc = v2m_mongo_delete(mongo, V2M_JOBS_DATABASE, V2M_JOBS_COLLECTION,
-                          &filter, deleted, error);
-
-    bson_destroy(&filter);
-
-    return rc;
-}
-
-
 int
 v2m_jobs_remove(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
 {
     int     rc;
+    bson_t  filter;
     int64_t deleted;
 
-    rc = v2m_jobs_delete(mongo, id, NULL, &deleted, error);
+    bson_init(&filter);
+    v2m_jobs_filter(&filter, id, NULL);
+
+    rc = v2m_mongo_delete(mongo, V2M_JOBS_DATABASE, V2M_JOBS_COLLECTION,
+                          &filter, &deleted, error);
+
+    bson_destroy(&filter);
 
     if (rc == V2M_OK && deleted == 0) {
         rc = v2m_error_set(error, V2M_NOT_FOUND, "there is no job %s", id);
@@ -561,21 +578,27 @@ v2m_jobs_remove(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
 
 
 int
-v2m_jobs_abandon(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
+v2m_jobs_abandon(v2m_mongo_t *mongo, const v2m_id_t id, int64_t before_ms,
+                 v2m_error_t *error)
 {
-    int     rc;
-    int64_t deleted;
+    bson_t            range;
+    v2m_jobs_change_t change;
 
     static const int states[] = { V2M_JOB_UPLOADING, -1 };
 
-    rc = v2m_jobs_delete(mongo, id, states, &deleted, error);
+    /* its time of change stays, so that the sweep finds it again at once */
 
-    if (rc == V2M_OK && deleted == 0) {
-        rc = v2m_error_set(error, V2M_CONFLICT,
-                           "the job is gone or not uploading");
-    }
+    bson_init(&change.filter);
+    v2m_jobs_filter(&change.filter, id, states);
+    BSON_APPEND_DOCUMENT_BEGIN(&change.filter, "updated", &range);
+    BSON_APPEND_DATE_TIME(&range, "$lt", before_ms);
+    bson_append_document_end(&change.filter, &range);
 
-    return rc;
+    bson_init(&change.update);
+    BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$set", &change.set);
+    BSON_APPEND_BOOL(&change.set, "abandoned", true);
+
+    return v2m_jobs_change_end(mongo, &change, error);
 }
 
 

@@ -91,9 +91,15 @@ int v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
 /* Removes the record only.  V2M_NOT_FOUND: there was none. */
 int v2m_jobs_remove(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
 
-/* Removes the record of an upload that did not finish, and nothing else:
- * V2M_CONFLICT when the job is not in state uploading. */
-int v2m_jobs_abandon(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
+/*
+ * Marks an upload without a change since the given time (ms since the epoch)
+ * as abandoned: from then on it can be neither queued nor touched.  Whoever
+ * marks it deletes its blob and then, as the last thing, the record with
+ * v2m_jobs_remove(); if that is cut short, the sweep finds the record again.
+ * V2M_CONFLICT: it was changed since, is in another state, or is gone.
+ */
+int v2m_jobs_abandon(v2m_mongo_t *mongo, const v2m_id_t id, int64_t before_ms,
+                     v2m_error_t *error);
 
 /* For the sweep: queued jobs that the broker did not confirm, and uploads
  * without a change, since before the given time (ms since the epoch), oldest

@@ -442,7 +442,7 @@ ngx_http_v2m_drop_run(void *data, v2m_error_t *error)
     int                  rc;
     ngx_http_v2m_drop_t *drop = data;
 
-    rc = v2m_jobs_abandon(drop->mongo, drop->id, error);
+    rc = v2m_jobs_abandon(drop->mongo, drop->id, INT64_MAX, error);
 
     /* in another state: a last step whose answer was lost had succeeded */
 
@@ -454,7 +454,13 @@ ngx_http_v2m_drop_run(void *data, v2m_error_t *error)
         return rc;
     }
 
-    return v2m_gridfs_delete(drop->mongo, V2M_VIDEOS, drop->id, error);
+    rc = v2m_gridfs_delete(drop->mongo, V2M_VIDEOS, drop->id, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_jobs_remove(drop->mongo, drop->id, error);
+    }
+
+    return rc == V2M_NOT_FOUND ? V2M_OK : rc;
 }
 
 

@@ -171,34 +171,36 @@ v2m_rounds_republish(const v2m_rounds_options_t *options, v2m_error_t *error)
 }
 
 
-/* The record goes first: who finds it gone cannot finish the upload, so that
- * no chunk is taken from under a file. */
+/* Marked first, nobody can finish the upload any more, so that no chunk is
+ * taken from under a file; the record goes last, so that a sweep that was cut
+ * short is made up for by the next. */
 static int
 v2m_rounds_remove_upload(const v2m_rounds_options_t *options, const v2m_id_t id,
-                         v2m_error_t *error)
+                         int64_t before_ms, v2m_error_t *error)
 {
     int rc;
 
-    rc = v2m_jobs_abandon(options->mongo, id, error);
+    rc = v2m_jobs_abandon(options->mongo, id, before_ms, error);
 
-    if (rc == V2M_CONFLICT || rc == V2M_NOT_FOUND) {
+    if (rc == V2M_CONFLICT) {
         return V2M_OK;
     }
 
     if (rc == V2M_OK) {
         rc = v2m_gridfs_delete(options->mongo, V2M_VIDEOS, id, error);
-
-        if (rc == V2M_OK) {
-            v2m_log(V2M_LOG_INFO, id, "removed: an upload that did not finish");
-        } else {
-            v2m_log(V2M_LOG_ERROR, id,
-                    "removed the record of an upload that did not finish, but "
-                    "not its chunks: %s",
-                    error->text);
-        }
     }
 
-    return rc;
+    if (rc == V2M_OK) {
+        rc = v2m_jobs_remove(options->mongo, id, error);
+    }
+
+    if (rc == V2M_OK) {
+        v2m_log(V2M_LOG_INFO, id, "removed: an upload that did not finish");
+    }
+
+    /* another sweep was first */
+
+    return rc == V2M_NOT_FOUND ? V2M_OK : rc;
 }
 
 
@@ -226,7 +228,7 @@ v2m_rounds_clean(const v2m_rounds_options_t *options, v2m_error_t *error)
         }
 
         for (i = 0; rc == V2M_OK && i < count; i++) {
-            rc = v2m_rounds_remove_upload(options, jobs[i].id, error);
+            rc = v2m_rounds_remove_upload(options, jobs[i].id, before, error);
         }
 
         v2m_jobs_free(jobs, count);
