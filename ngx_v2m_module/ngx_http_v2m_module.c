@@ -647,4 +647,11 @@ ngx_http_v2m_exit_process(ngx_cycle_t *cycle)
 
     ngx_http_v2m_publisher_exit(mcf->publisher);
     mcf->publisher = NULL;
+
+    /* nobody uses these any more: nginx has ended its thread pools */
+
+    v2m_users_destroy(mcf->users);
+    mcf->users = NULL;
+    v2m_mongo_destroy(mcf->mongo);
+    mcf->mongo = NULL;
 }

@@ -18,7 +18,8 @@ sanitizer_options() {
     mkdir -p "$log"
     printf '%s\n' \
         "ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}exitcode=99:log_path=$log/$1" \
-        "UBSAN_OPTIONS=${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}print_stacktrace=1:log_path=$log/$1"
+        "UBSAN_OPTIONS=${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}print_stacktrace=1:log_path=$log/$1" \
+        "LSAN_OPTIONS=print_suppressions=0:suppressions=$top/t/lsan.supp"
 }
 
 

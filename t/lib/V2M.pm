@@ -108,6 +108,7 @@ if (defined $asan) {
     $sanitizer_logs = tempdir(CLEANUP => 1);
     $ENV{ASAN_OPTIONS}  = "exitcode=99,log_path=$sanitizer_logs/asan";
     $ENV{UBSAN_OPTIONS} = "print_stacktrace=1:log_path=$sanitizer_logs/ubsan";
+    $ENV{LSAN_OPTIONS}  = "print_suppressions=0:suppressions=$top/t/lsan.supp";
 }
 
 add_block_preprocessor(sub {
