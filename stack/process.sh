@@ -104,34 +104,44 @@ died() {
 }
 
 
-# halt NAME [SECONDS]: asks it to end, and after so many seconds makes it.
-halt() {
-    local name=$1 limit=${2:-30} pid began=$SECONDS shown=0 waited
+# tell NAME: asks it to end.  Once only: a second signal would end a worker in
+# the middle of what it finishes.
+tell() {
+    local pid
 
-    if pid=$(pid_of "$name"); then
-        kill -TERM "$pid" 2>/dev/null || true
+    pid=$(pid_of "$1") && kill -TERM "$pid" 2>/dev/null
+}
 
-        while is_running "$name"; do
-            waited=$((SECONDS - began))
 
-            if ((waited >= limit)); then
-                complain "$name did not end within $limit s and is killed"
-                kill -KILL "$pid" 2>/dev/null || true
-                limit=$((limit + 10))
-            fi
+# await_end NAME [SECONDS]: until it has ended; after so many seconds makes it.
+await_end() {
+    local name=$1 limit=${2:-40} began=$SECONDS shown=0 waited
 
-            if ((waited >= 2 && waited > shown)); then
-                progress "$(printf '%-10s stopping, %d s' "$name" "$waited")"
-                shown=$waited
-            fi
+    while is_running "$name"; do
+        waited=$((SECONDS - began))
 
-            sleep 0.05
-        done
+        if ((waited >= limit)); then
+            complain "$name did not end within $limit s and is killed"
+            kill -KILL "$(pid_of "$name")" 2>/dev/null
+            limit=$((limit + 10))
+        fi
 
-        progress_end
-    fi
+        if ((waited >= 2 && waited > shown)); then
+            progress "$(printf '%-10s stopping, %d s' "$name" "$waited")"
+            shown=$waited
+        fi
 
+        sleep 0.05
+    done
+
+    progress_end
     rm -f "$V2M_RUN/pids/$name"
+}
+
+
+halt() {
+    tell "$1"
+    await_end "$1"
 }
 
 
