@@ -9,12 +9,17 @@
  * Error codes of the server, from MongoDB's error_codes.yml.
  */
 #define V2M_MONGO_INTERNAL_ERROR     1
+#define V2M_MONGO_HOST_UNREACHABLE   6
+#define V2M_MONGO_HOST_NOT_FOUND     7
 #define V2M_MONGO_MAX_TIME_EXPIRED   50
 #define V2M_MONGO_WRITE_CONCERN      64
 #define V2M_MONGO_NETWORK_TIMEOUT    89
 #define V2M_MONGO_SHUTDOWN           91
+#define V2M_MONGO_WRITE_CONFLICT     112
+#define V2M_MONGO_NO_PREFERRED       133
 #define V2M_MONGO_PRIMARY_STEPPED    189
 #define V2M_MONGO_EXCEEDED_TIME      262
+#define V2M_MONGO_SOCKET             9001
 #define V2M_MONGO_NOT_PRIMARY        10107
 #define V2M_MONGO_DUPLICATE_KEY      11000
 #define V2M_MONGO_INTERRUPTED        11600
@@ -24,8 +29,7 @@
 #define V2M_MONGO_OUT_OF_DISK_SPACE  14031
 
 struct v2m_mongo_s {
-    mongoc_client_pool_t   *pool;
-    mongoc_write_concern_t *write_concern; /* NULL: the URI's own */
+    mongoc_client_pool_t *pool;
 };
 
 static pthread_once_t v2m_mongo_once = PTHREAD_ONCE_INIT;
@@ -72,12 +76,17 @@ v2m_mongo_server_code(uint32_t code)
         return V2M_CONFLICT;
 
     case V2M_MONGO_INTERNAL_ERROR:
+    case V2M_MONGO_HOST_UNREACHABLE:
+    case V2M_MONGO_HOST_NOT_FOUND:
     case V2M_MONGO_MAX_TIME_EXPIRED:
     case V2M_MONGO_WRITE_CONCERN:
     case V2M_MONGO_NETWORK_TIMEOUT:
     case V2M_MONGO_SHUTDOWN:
+    case V2M_MONGO_WRITE_CONFLICT:
+    case V2M_MONGO_NO_PREFERRED:
     case V2M_MONGO_PRIMARY_STEPPED:
     case V2M_MONGO_EXCEEDED_TIME:
+    case V2M_MONGO_SOCKET:
     case V2M_MONGO_NOT_PRIMARY:
     case V2M_MONGO_INTERRUPTED:
     case V2M_MONGO_INTERRUPTED_CHANGE:
@@ -129,6 +138,18 @@ v2m_mongo_failed(v2m_error_t *error, const char *operation,
 }
 
 
+/* What is wrong with a URI; the library quotes the password when it is that. */
+static int
+v2m_mongo_bad_uri(v2m_error_t *error, const bson_error_t *failure)
+{
+    return v2m_error_set(error, V2M_INVALID, "the MongoDB URI is unusable: %s",
+                         strstr(failure->message, "assword \"") == NULL
+                             ? failure->message
+                             : "the password has characters that must be "
+                               "percent-encoded");
+}
+
+
 int
 v2m_mongo_check_uri(const char *uri, v2m_error_t *error)
 {
@@ -139,9 +160,7 @@ v2m_mongo_check_uri(const char *uri, v2m_error_t *error)
 
     parsed = mongoc_uri_new_with_error(uri, &failure);
     if (parsed == NULL) {
-        return v2m_error_set(error, V2M_INVALID,
-                             "the MongoDB URI is unusable: %s",
-                             failure.message);
+        return v2m_mongo_bad_uri(error, &failure);
     }
 
     mongoc_uri_destroy(parsed);
@@ -155,6 +174,29 @@ v2m_mongo_default(mongoc_uri_t *uri, const char *option, int32_t value)
     if (!mongoc_uri_has_option(uri, option)) {
         mongoc_uri_set_option_as_int32(uri, option, value);
     }
+}
+
+
+/* Waits for a majority, unless the URI says how many; what else it says of
+ * writes stays. */
+static void
+v2m_mongo_default_writes(mongoc_uri_t *uri, int32_t timeout_ms)
+{
+    mongoc_write_concern_t *concern;
+
+    if (mongoc_uri_has_option(uri, MONGOC_URI_W)) {
+        return;
+    }
+
+    concern = mongoc_write_concern_copy(mongoc_uri_get_write_concern(uri));
+
+    if (mongoc_uri_has_option(uri, MONGOC_URI_WTIMEOUTMS)) {
+        timeout_ms = mongoc_write_concern_get_wtimeout(concern);
+    }
+
+    mongoc_write_concern_set_wmajority(concern, timeout_ms);
+    mongoc_uri_set_write_concern(uri, concern);
+    mongoc_write_concern_destroy(concern);
 }
 
 
@@ -185,17 +227,11 @@ v2m_mongo_create(v2m_mongo_t **mongo, const char *uri,
     v2m_mongo_default(parsed, MONGOC_URI_CONNECTTIMEOUTMS, options->timeout_ms);
     v2m_mongo_default(parsed, MONGOC_URI_SOCKETTIMEOUTMS, options->timeout_ms);
 
-    if (!mongoc_uri_has_option(parsed, MONGOC_URI_W)) {
-        created->write_concern = mongoc_write_concern_new();
-        mongoc_write_concern_set_wmajority(created->write_concern,
-                                           options->timeout_ms);
-        mongoc_uri_set_write_concern(parsed, created->write_concern);
-    }
+    v2m_mongo_default_writes(parsed, options->timeout_ms);
 
     created->pool = mongoc_client_pool_new_with_error(parsed, &failure);
     if (created->pool == NULL) {
-        rc = v2m_error_set(error, V2M_INVALID,
-                           "the MongoDB URI is unusable: %s", failure.message);
+        rc = v2m_mongo_bad_uri(error, &failure);
         goto done;
     }
 
@@ -228,11 +264,25 @@ v2m_mongo_destroy(v2m_mongo_t *mongo)
         mongoc_client_pool_destroy(mongo->pool);
     }
 
-    if (mongo->write_concern != NULL) {
-        mongoc_write_concern_destroy(mongo->write_concern);
+    free(mongo);
+}
+
+
+/* A client for one call, to be pushed back.  NULL: all of them stay in use
+ * for longer than the URI's waitQueueTimeoutMS. */
+static mongoc_client_t *
+v2m_mongo_pop(v2m_mongo_t *mongo, v2m_error_t *error)
+{
+    mongoc_client_t *client;
+
+    client = mongoc_client_pool_pop(mongo->pool);
+
+    if (client == NULL) {
+        v2m_error_set(error, V2M_UNAVAILABLE,
+                      "every connection to MongoDB is in use");
     }
 
-    free(mongo);
+    return client;
 }
 
 
@@ -244,10 +294,13 @@ v2m_mongo_ping(v2m_mongo_t *mongo, v2m_error_t *error)
     bson_error_t     failure;
     mongoc_client_t *client;
 
+    client = v2m_mongo_pop(mongo, error);
+    if (client == NULL) {
+        return V2M_UNAVAILABLE;
+    }
+
     bson_init(&command);
     BSON_APPEND_INT32(&command, "ping", 1);
-
-    client = mongoc_client_pool_pop(mongo->pool);
 
     rc = V2M_OK;
 
@@ -274,7 +327,11 @@ v2m_mongo_insert(v2m_mongo_t *mongo, const char *database,
     mongoc_client_t     *client;
     mongoc_collection_t *target;
 
-    client = mongoc_client_pool_pop(mongo->pool);
+    client = v2m_mongo_pop(mongo, error);
+    if (client == NULL) {
+        return V2M_UNAVAILABLE;
+    }
+
     target = mongoc_client_get_collection(client, database, collection);
 
     rc = V2M_OK;
@@ -304,7 +361,11 @@ v2m_mongo_find(v2m_mongo_t *mongo, const char *database, const char *collection,
     mongoc_cursor_t     *cursor;
     mongoc_collection_t *source;
 
-    client = mongoc_client_pool_pop(mongo->pool);
+    client = v2m_mongo_pop(mongo, error);
+    if (client == NULL) {
+        return V2M_UNAVAILABLE;
+    }
+
     source = mongoc_client_get_collection(client, database, collection);
     cursor = mongoc_collection_find_with_opts(source, filter, opts, NULL);
 
@@ -349,7 +410,11 @@ v2m_mongo_update(v2m_mongo_t *mongo, const char *database,
     mongoc_client_t     *client;
     mongoc_collection_t *target;
 
-    client = mongoc_client_pool_pop(mongo->pool);
+    client = v2m_mongo_pop(mongo, error);
+    if (client == NULL) {
+        return V2M_UNAVAILABLE;
+    }
+
     target = mongoc_client_get_collection(client, database, collection);
 
     rc = V2M_OK;
@@ -382,7 +447,11 @@ v2m_mongo_delete(v2m_mongo_t *mongo, const char *database,
     mongoc_client_t     *client;
     mongoc_collection_t *target;
 
-    client = mongoc_client_pool_pop(mongo->pool);
+    client = v2m_mongo_pop(mongo, error);
+    if (client == NULL) {
+        return V2M_UNAVAILABLE;
+    }
+
     target = mongoc_client_get_collection(client, database, collection);
 
     rc = V2M_OK;
@@ -414,6 +483,11 @@ v2m_mongo_index(v2m_mongo_t *mongo, const char *database,
     bson_error_t     failure;
     mongoc_client_t *client;
 
+    client = v2m_mongo_pop(mongo, error);
+    if (client == NULL) {
+        return V2M_UNAVAILABLE;
+    }
+
     name = mongoc_collection_keys_to_index_string(keys);
 
     bson_init(&command);
@@ -429,8 +503,6 @@ v2m_mongo_index(v2m_mongo_t *mongo, const char *database,
 
     bson_append_document_end(&indexes, &index);
     bson_append_array_end(&command, &indexes);
-
-    client = mongoc_client_pool_pop(mongo->pool);
 
     rc = V2M_OK;
 
