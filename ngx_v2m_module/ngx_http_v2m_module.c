@@ -648,6 +648,16 @@ ngx_http_v2m_exit_process(ngx_cycle_t *cycle)
     ngx_http_v2m_publisher_exit(mcf->publisher);
     mcf->publisher = NULL;
 
+    /* nginx's thread pools are gone by now, unless it had to hurry: then a
+     * thread may still use these */
+
+    if (!ngx_terminate) {
+        v2m_mongo_destroy(mcf->mongo);
+        v2m_users_destroy(mcf->users);
+        mcf->mongo = NULL;
+        mcf->users = NULL;
+    }
+
     /* nobody uses these any more: nginx has ended its thread pools */
 
     v2m_users_destroy(mcf->users);
