@@ -1,0 +1,107 @@
+# nginx-conf/ as a whole: nginx.conf, tls.conf and what they include are put
+# where they say, but under a directory of the test, and serve a request.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use Test::More;
+
+use V2M::Client qw(wait_for);
+
+my $build  = $ENV{V2M_BUILD} || 'build/release';
+my $nginx  = $ENV{TEST_NGINX_BINARY} || 'nginx';
+my $root   = tempdir(CLEANUP => 1);
+my ($http, $https) = map { free_port() } 1, 2;
+
+chomp(my $module = `realpath $build/ngx_http_v2m_module.so`);
+
+# A port that was free a moment ago.
+sub free_port {
+    return IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport;
+}
+
+sub slurp {
+    open my $in, '<', $_[0] or return '';
+    local $/;
+    return <$in> // '';
+}
+
+mkdir "$root/$_" for qw(etc etc/v2m etc/tls run log temp);
+
+my $made = `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 \\
+    -nodes -days 1 -subj /CN=v2m.example.com -keyout $root/etc/tls/privkey.pem \\
+    -out $root/etc/tls/fullchain.pem 2>&1`;
+
+$? == 0 or BAIL_OUT($made);
+
+for my $path (glob 'nginx-conf/*.conf') {
+    my ($name) = $path =~ m{([^/]+)$};
+    my $text = slurp($path);
+
+    $text =~ s{/etc/nginx/mime\.types}{/etc/nginx/mime-types};
+    $text =~ s{/etc/nginx/(?=v2m/|tls/)}{$root/etc/}g;
+    $text =~ s{/etc/nginx/mime-types}{/etc/nginx/mime.types};
+    $text =~ s{modules/ngx_http_v2m_module\.so}{$module};
+    $text =~ s{/run/nginx\.pid}{$root/run/nginx.pid};
+    $text =~ s{/var/log/nginx/}{$root/log/}g;
+    $text =~ s{\blisten(\s+)80;}{listen${1}127.0.0.1:$http;};
+    $text =~ s{\blisten(\s+)443 }{listen${1}127.0.0.1:$https };
+
+    # who is not root cannot become someone else
+    $text =~ s{^user .*}{}m if $> != 0;
+
+    open my $out, '>', $name eq 'nginx.conf' ? "$root/etc/$name"
+        : "$root/etc/v2m/$name" or die $!;
+    print {$out} $text;
+    close $out;
+}
+
+chmod 0755, $root;
+
+my $preload = `ldd $module` =~ /libasan\S+ => (\S+)/ ? "LD_PRELOAD=$1" : '';
+my $command = "$preload $nginx -p $root/ -e $root/log/error.log"
+    . " -c $root/etc/nginx.conf";
+
+my $output = `env LSAN_OPTIONS=detect_leaks=0 $command -t 2>&1`;
+
+is($?, 0, 'nginx -t') or BAIL_OUT($output);
+unlike($output, qr/\[(?:emerg|alert|crit|error)\]/, 'without a complaint');
+
+is(system("env $command"), 0, 'it starts');
+
+my $curl = "curl -sk --noproxy '*' --connect-to v2m.example.com:80:127.0.0.1:$http"
+    . " --connect-to v2m.example.com:443:127.0.0.1:$https";
+
+like(`$curl -i http://v2m.example.com/x`,
+    qr{^HTTP/1\.1 301.*^Location: https://v2m\.example\.com/x\r}ms,
+    'people come over to TLS');
+
+my $answer = `$curl -i https://v2m.example.com/healthz`;
+
+like($answer, qr{^HTTP/2 200}, 'TLS and HTTP/2');
+like($answer, qr{^strict-transport-security: max-age=}m, 'HSTS');
+like($answer, qr{^server: nginx\r}m, 'without a version');
+like($answer, qr{^ok$}m, 'health');
+
+$answer = `$curl -i https://v2m.example.com/jobs`;
+like($answer, qr{^HTTP/2 401}, 'an error');
+like($answer, qr{^strict-transport-security: max-age=}m, 'HSTS');
+like($answer, qr{^content-type: application/problem\+json\r}m, 'its type');
+
+like(`$curl --tlsv1.1 --tls-max 1.1 https://v2m.example.com/ 2>&1; echo \$?`,
+    qr/^35$/m, 'no old TLS');
+like(wait_for(sub { slurp("$root/log/v2m.log") }, 'the log'),
+    qr{"GET /jobs" 401 .* user="-" job=-$}m, 'the log');
+
+my $pid = slurp("$root/run/nginx.pid") + 0;
+
+kill QUIT => $pid;
+wait_for(sub { !kill 0 => $pid }, 'nginx to end');
+unlike(slurp("$root/log/error.log"), qr/\[(?:emerg|alert|crit|error)\]/,
+    'no alarm in error.log');
+
+done_testing();
