@@ -435,13 +435,6 @@ class Broker(Stack):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self._hurry()
-
-    def start(self, name):
-        super().start(name)
-        self._hurry()
-
-    def _hurry(self):
         self.rabbitmqctl("eval", "application:set_env(rabbit, heartbeat, 2).")
 
 

@@ -525,8 +525,7 @@ def test_login_needs_tls(stack, notifier, queue, address, mail_server):
 def test_login(stack, notifier, queue, address, mail_server, server_tls,
                certificate, implicit):
     if implicit:
-        server = mail_server(tls=server_tls, auth_required=True,
-                             auth_require_tls=False)
+        server = mail_server(tls=server_tls, auth_require_tls=False)
         url = f"smtps://localhost:{server.port}"
     else:
         server = mail_server(tls_context=server_tls, require_starttls=True,

@@ -41,6 +41,12 @@ def worker(spawn, driver, queue, replies):
 
 
 @pytest.fixture
+def gate(tmp_path):
+    """A file that handlers wait for; open it with touch()."""
+    return tmp_path / "gate"
+
+
+@pytest.fixture
 def way(stack, relay):
     """A relay to the stack's broker."""
     return relay(stack.env["V2M_AMQP_URL"])
@@ -72,11 +78,14 @@ def test_takes_no_more_than_it_works_on(stack, worker, url, queue):
     wait_for(lambda: stack.depth(queue) == 5)
 
 
-def test_finishes_before_it_stops(stack, worker, url, queue, replies):
+def test_finishes_before_it_stops(stack, worker, url, queue, replies, gate):
     each = worker(url)
-    stack.publish(queue, "a sleep=800 reply done")
+    stack.publish(queue, f"a until={gate} reply done")
     each.wait_begun("a")
-    assert each.program.stop(10) == 0
+    each.program.signal(signal.SIGTERM)
+    each.wait_log("told to stop, 1 under way")
+    gate.touch()
+    assert each.program.wait(10) == 0
     assert stack.get(replies) == b"a"
     assert stack.depth(queue) == 0
 
@@ -109,13 +118,14 @@ def test_attempts_on_a_classic_queue(stack, worker, url, queue):
 
 
 def test_connection_lost_while_a_handler_runs(stack, worker, way, queue,
-                                              replies):
+                                              replies, gate):
     """What it did is void, as the broker delivers again."""
     each = worker(way.url, jobs=2)
-    stack.publish(queue, "a sleep=700 reply done")
+    stack.publish(queue, f"a until={gate} reply done")
     each.wait_begun("a")
     way.cut()
     each.wait_log("the broker is back")
+    gate.touch()
     each.wait_log("end a", count=2)
     wait_for(lambda: stack.depth(replies) == 1)
     wait_for(lambda: stack.depth(queue) == 0)
@@ -126,12 +136,13 @@ def test_connection_lost_while_a_handler_runs(stack, worker, way, queue,
 
 
 def test_connection_lost_before_the_confirm(stack, worker, way, queue,
-                                            replies):
+                                            replies, gate):
     """The message is handled again, and its reply may come twice."""
     each = worker(way.url)
-    stack.publish(queue, "a sleep=300 reply done")
+    stack.publish(queue, f"a until={gate} reply done")
     each.wait_begun("a")
     way.freeze("down")
+    gate.touch()
     each.wait_log("end a")
     wait_for(lambda: stack.depth(replies) == 1)
     way.cut()
@@ -142,12 +153,13 @@ def test_connection_lost_before_the_confirm(stack, worker, way, queue,
 
 
 def test_queue_deleted_while_a_handler_runs(stack, worker, way, queue,
-                                            replies):
+                                            replies, gate):
     each = worker(way.url)
-    stack.publish(queue, "a sleep=700 reply done")
+    stack.publish(queue, f"a until={gate} reply done")
     each.wait_begun("a")
     stack.delete(queue)
     each.wait_log("the broker ended consuming")
+    gate.touch()
     wait_for(lambda: stack.depth(queue) == 0)
     stack.publish(queue, "b reply done")
     wait_for(lambda: stack.depth(replies) == 2)
@@ -217,7 +229,7 @@ def test_longer_than_the_heartbeat(broker, own_worker, relay, own_url,
     """A job of minutes, on the scale of this broker's heartbeat."""
     way = relay(own_url)
     each = own_worker(way.url)
-    broker.publish(own_queue, "a sleep=7000 reply done")
+    broker.publish(own_queue, "a sleep=5500 reply done")
     wait_for(lambda: broker.depth(own_replies) == 1)
     wait_for(lambda: broker.depth(own_queue) == 0)
     assert each.begun("a") == [(0, False)]
@@ -257,15 +269,17 @@ def test_hanging_broker(broker, own_worker, own_url, own_queue):
     each.wait_begun("a")
 
 
-def test_restarted_broker(broker, own_worker, own_url, own_queue, own_replies):
+def test_restarted_broker(broker, own_worker, own_url, own_queue, own_replies,
+                          gate):
     each = own_worker(own_url)
-    broker.publish(own_queue, "a sleep=500 reply done")
-    broker.publish(own_queue, "b sleep=500 reply done")
+    broker.publish(own_queue, f"a until={gate} reply done")
+    broker.publish(own_queue, f"b until={gate} reply done")
     each.wait_begun("a")
     each.wait_begun("b")
-    broker.stop("rabbitmq")
+    broker.rabbitmqctl("stop_app")
     each.wait_log("no connection to the broker, trying again")
-    broker.start("rabbitmq")
+    gate.touch()
+    broker.rabbitmqctl("start_app")
     each.wait_begun("a", 2, timeout=60)
     each.wait_begun("b", 2)
     wait_for(lambda: broker.depth(own_replies) == 2, timeout=60)

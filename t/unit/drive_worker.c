@@ -4,15 +4,17 @@
  *   drive_worker URL QUEUE REPLY_QUEUE JOBS ATTEMPTS DRAIN_MS
  *
  * consumes messages that say what to do with them, steps parted by spaces:
- * NAME, then any of "sleep=MS", "wait" (until the worker is told to return),
- * "reply", "long" (a reply that is too long) and, at the end, "done", "retry"
- * or "reject".  Writes "begin NAME DELIVERY_COUNT LAST" and "end NAME".
+ * NAME, then any of "sleep=MS", "until=FILE" (is there), "wait" (until the
+ * worker is told to return), "reply", "long" (a reply that is too long) and, at
+ * the end, "done", "retry" or "reject".  Writes "begin NAME DELIVERY_COUNT
+ * LAST" and "end NAME".
  */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "v2m_amqp.h"
 #include "v2m_log.h"
@@ -36,6 +38,11 @@ step(const char *name, const char *word, v2m_worker_reply_t *reply,
 {
     if (strncmp(word, "sleep=", 6) == 0) {
         sleep_ms(atol(word + 6));
+
+    } else if (strncmp(word, "until=", 6) == 0) {
+        while (access(word + 6, F_OK) != 0) {
+            sleep_ms(10);
+        }
 
     } else if (strcmp(word, "wait") == 0) {
         while (!v2m_worker_stopping()) {
