@@ -112,6 +112,19 @@ v2m_gridfs_insert_file(v2m_mongo_t *mongo, const char *database,
 }
 
 
+/* A field that is a number, of whatever type; -1 when it is none. */
+static int64_t
+v2m_gridfs_number(const bson_t *document, const char *field)
+{
+    bson_iter_t iter;
+
+    return bson_iter_init_find(&iter, document, field)
+                   && BSON_ITER_HOLDS_NUMBER(&iter)
+               ? bson_iter_as_int64(&iter)
+               : -1;
+}
+
+
 static int
 v2m_gridfs_take_file(void *data, const bson_t *document, v2m_error_t *error)
 {
@@ -119,16 +132,8 @@ v2m_gridfs_take_file(void *data, const bson_t *document, v2m_error_t *error)
     bson_iter_t        iter;
     v2m_gridfs_file_t *file = data;
 
-    file->length = -1;
-    chunk_size = -1;
-
-    if (bson_iter_init_find(&iter, document, "length")) {
-        file->length = bson_iter_as_int64(&iter);
-    }
-
-    if (bson_iter_init_find(&iter, document, "chunkSize")) {
-        chunk_size = bson_iter_as_int64(&iter);
-    }
+    file->length = v2m_gridfs_number(document, "length");
+    chunk_size = v2m_gridfs_number(document, "chunkSize");
 
     if (file->length < 0 || chunk_size <= 0 || chunk_size > INT32_MAX
         || file->length / chunk_size >= INT32_MAX)
@@ -236,8 +241,7 @@ v2m_gridfs_take_chunk(void *data, const bson_t *document, v2m_error_t *error)
     bson_subtype_t        subtype;
     v2m_gridfs_reading_t *reading = data;
 
-    n = bson_iter_init_find(&iter, document, "n") ? bson_iter_as_int64(&iter)
-                                                  : -1;
+    n = v2m_gridfs_number(document, "n");
 
     if (n != reading->next || n >= reading->end) {
         return v2m_error_set(error, V2M_CORRUPT,
