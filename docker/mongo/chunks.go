@@ -79,9 +79,8 @@ func (d dialer) DialContext(ctx context.Context, _, _ string) (net.Conn, error) 
 	return (&net.Dialer{}).DialContext(ctx, "unix", string(d))
 }
 
-// handle answers a request itself or lets it pass.
-func (s *chunkStore) handle(request []byte, pass forward) ([]byte, error) {
-	c := parse(request)
+// handle answers a request itself or lets it pass; c is what it says, or nil.
+func (s *chunkStore) handle(request []byte, c *command, pass forward) ([]byte, error) {
 	if c == nil {
 		return pass()
 	}

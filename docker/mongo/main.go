@@ -68,7 +68,12 @@ func run(ctx context.Context, listen, dir string) error {
 		return err
 	}
 
-	go relay(ctx, listener, socket, store)
+	indexes, err := newIDIndexes(ctx)
+	if err != nil {
+		return err
+	}
+
+	go relay(ctx, listener, socket, store, indexes)
 	log.Printf("listening on %s", listener.Addr())
 
 	return server.Run(ctx)

@@ -15,7 +15,8 @@ import (
 // each connection's messages one request and reply at a time, and lets only
 // one command that changes documents be under way at any time.
 
-func relay(ctx context.Context, listener net.Listener, socket string, store *chunkStore) {
+func relay(ctx context.Context, listener net.Listener, socket string, store *chunkStore,
+	indexes *idIndexes) {
 	var changing sync.Mutex
 
 	context.AfterFunc(ctx, func() { listener.Close() })
@@ -47,14 +48,15 @@ func relay(ctx context.Context, listener net.Listener, socket string, store *chu
 			})()
 
 			// An error is the end of this connection, whoever ended it.
-			for exchange(client, server, store, &changing) == nil {
+			for exchange(ctx, client, server, store, indexes, &changing) == nil {
 			}
 		}()
 	}
 }
 
 // exchange passes on one request and its reply.
-func exchange(client, server net.Conn, store *chunkStore, changing *sync.Mutex) error {
+func exchange(ctx context.Context, client, server net.Conn, store *chunkStore,
+	indexes *idIndexes, changing *sync.Mutex) error {
 	request, err := readMessage(client)
 	if err != nil {
 		return err
@@ -65,12 +67,14 @@ func exchange(client, server net.Conn, store *chunkStore, changing *sync.Mutex) 
 		defer changing.Unlock()
 	}
 
-	reply, err := store.handle(request, func() ([]byte, error) {
+	c := parse(request)
+	reply, err := store.handle(request, c, func() ([]byte, error) {
 		return ask(server, request)
 	})
 	if err != nil {
 		return err
 	}
+	indexes.after(ctx, c)
 
 	// FerretDB replies even to those who do not wait for it.
 	if flags(request)&moreToCome != 0 {
