@@ -6,6 +6,8 @@
 #
 #     . run/env; V2M_BUILD=build/release prove -It/lib t/login.t
 #
+# With V2M_STATIC=1 the module is inside TEST_NGINX_BINARY, and not loaded.
+#
 # A suite is
 #
 #     use lib 't/lib';
@@ -79,7 +81,10 @@ my %pools = (
 my %saved_environment;
 my $sanitizer_logs;
 
--e $module or bail_out("$module is missing: build it first");
+my $load   = $ENV{V2M_STATIC} ? '' : "load_module $module;";
+
+$ENV{V2M_STATIC} || -e $module
+    or bail_out("$module is missing: build it first");
 
 for my $name (qw(V2M_MONGO_URI V2M_AMQP_URL MYSQL_HOST JWT_SECRET_FILE)) {
     defined $ENV{$name} or bail_out("$name is not set: source run/env");
@@ -101,7 +106,7 @@ timeout(20);
 plan('no_plan');
 
 # A module built with AddressSanitizer in an nginx that was not
-my ($asan) = `ldd $module` =~ /libasan\S+ => (\S+)/;
+my ($asan) = $load && `ldd $module` =~ /libasan\S+ => (\S+)/;
 
 if (defined $asan) {
     $ENV{TEST_NGINX_LD_PRELOAD} = $asan;
@@ -125,7 +130,7 @@ add_block_preprocessor(sub {
             unless $main =~ /\bthread_pool\s+$pool\b/;
     }
 
-    $block->set_value(main_config => "load_module $module;\n$main");
+    $block->set_value(main_config => "$load\n$main");
 
     my $shipped_http   = $bare ? '' : "include $top/nginx-conf/v2m-http.conf;";
     my $shipped_server = $bare ? ''
