@@ -346,6 +346,7 @@ v2m_token_check_times(const json_t *json, int64_t now, v2m_claims_t *claims,
         return rc;
     }
 
+    not_before = 0;
     rc = v2m_token_time(json, "nbf", &not_before, error);
 
     if (rc == V2M_OK && not_before > now + V2M_TOKEN_LEEWAY) {
