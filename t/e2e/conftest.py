@@ -439,8 +439,10 @@ class Broker(Stack):
 
 
 def free_ports(count):
-    """The first of so many neighbouring ports that nobody listens on."""
-    for base in range(20000, 32000, count):
+    """The first of so many neighbouring ports that nobody listens on.  Test
+    runs with different V2M_PORT_BASE do not get into each other's way."""
+    first = int(os.environ.get("V2M_PORT_BASE") or 19900) + 100
+    for base in range(first, first + 400, count):
         sockets = []
         try:
             for port in range(base, base + count):
