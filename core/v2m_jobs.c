@@ -49,8 +49,8 @@ v2m_jobs_append_id(bson_t *document, const char *field, const v2m_id_t id)
 }
 
 
-/* A text for a person.  BSON is UTF-8 and nothing else: a job must not stay
- * open because what is said of it is not. */
+/* A text for a person.  It must be UTF-8, or other readers of the record
+ * fail. */
 static void
 v2m_jobs_append_text(bson_t *document, const char *field, const char *text)
 {
