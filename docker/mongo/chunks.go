@@ -35,7 +35,7 @@ type objectID = primitive.ObjectID
 
 // chunks is the index of one collection.
 type chunks struct {
-	sync.RWMutex            // for reading: to insert; for writing: to load and delete
+	sync.RWMutex            // for reading: to insert; for writing: to load
 	maps         sync.Mutex // guards the rest
 	loaded       bool
 	files        map[objectID]map[int32]objectID
@@ -452,19 +452,13 @@ func (s *chunkStore) kill(c *command) {
 // delete answers deletions of all of a file's chunks, which are the only ones
 // of GridFS.
 func (s *chunkStore) delete(request []byte, c *command, pass forward) ([]byte, error) {
-	x := s.index(c)
-	x.Lock()
-	defer x.Unlock()
-
 	files := make([]objectID, 0, len(c.documents))
 	for _, document := range c.documents {
 		filter, _ := document.Lookup("q").DocumentOK()
 		file, b, ok := query(filter)
 		limit, _ := document.Lookup("limit").AsInt64OK()
 		if !ok || limit != 0 || b != everything {
-			x.maps.Lock()
-			x.loaded = false
-			x.maps.Unlock()
+			defer s.forget(c.database + "." + c.collection)
 			return pass()
 		}
 		files = append(files, file)
@@ -472,7 +466,7 @@ func (s *chunkStore) delete(request []byte, c *command, pass forward) ([]byte, e
 
 	var deleted int64
 	for _, file := range files {
-		count, err := s.deleteFile(c, x, file)
+		count, err := s.deleteFile(c, file)
 		if err != nil {
 			return nil, err
 		}
@@ -483,30 +477,36 @@ func (s *chunkStore) delete(request []byte, c *command, pass forward) ([]byte, e
 		AppendInt32("n", int32(deleted)).AppendDouble("ok", 1).Build()), nil
 }
 
-// deleteFile deletes a file's chunks.  The caller holds the lock for writing.
-func (s *chunkStore) deleteFile(c *command, x *chunks, file objectID) (deleted int64, err error) {
-	x.maps.Lock()
-	err = s.load(c, x)
-	ids := x.find(file, everything)
-	delete(x.files, file)
-	x.maps.Unlock()
-
-	for _, id := range ids {
-		if err != nil {
-			break
-		}
-		var result *mongo.DeleteResult
-		result, err = s.collection(c).DeleteOne(context.Background(),
-			bson.D{{Key: "_id", Value: id}})
-		if err == nil {
-			deleted += result.DeletedCount
-		}
+// deleteFile deletes a file's chunks.  Others may insert meanwhile: a large file
+// takes seconds.
+func (s *chunkStore) deleteFile(c *command, file objectID) (int64, error) {
+	ids, err := s.ids(c, file, everything)
+	if err != nil || len(ids) == 0 {
+		return 0, err
 	}
 
+	deleted, err := deleteIDs(context.Background(), c.database, c.collection, ids)
 	if err != nil {
-		x.maps.Lock()
-		x.loaded = false
-		x.maps.Unlock()
+		s.forget(c.database + "." + c.collection)
+		return 0, err
 	}
-	return deleted, err
+
+	gone := make(map[objectID]bool, len(ids))
+	for _, id := range ids {
+		gone[id] = true
+	}
+
+	x := s.index(c)
+	x.maps.Lock()
+	defer x.maps.Unlock()
+
+	for n, id := range x.files[file] {
+		if gone[id] {
+			delete(x.files[file], n)
+		}
+	}
+	if len(x.files[file]) == 0 {
+		delete(x.files, file)
+	}
+	return deleted, nil
 }

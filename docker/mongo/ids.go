@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"log"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -69,42 +70,87 @@ func (i *idIndexes) after(ctx context.Context, c *command) {
 	i.have[name] = true
 }
 
+// open opens a database beside FerretDB.
+func open(database string) (*sql.DB, error) {
+	return sql.Open("sqlite", "file:./"+database+".sqlite?mode=rw"+
+		"&_pragma=busy_timeout(10000)")
+}
+
+// tables returns the name of the collection's table, none when there is none;
+// or those of all the database's collections ("").
+func tables(ctx context.Context, db *sql.DB, collection string) (names []string, err error) {
+	rows, err := db.QueryContext(ctx, "SELECT table_name FROM _ferretdb_collections"+
+		" WHERE ?1 = '' OR name = ?1", collection)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
+}
+
 // indexTables indexes the table of a collection if there is one, or those of
 // all the database's collections ("").
 func indexTables(ctx context.Context, database, collection string) error {
-	db, err := sql.Open("sqlite", "file:./"+database+".sqlite?mode=rw"+
-		"&_pragma=busy_timeout(10000)")
+	db, err := open(database)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 
-	rows, err := db.QueryContext(ctx, "SELECT table_name FROM _ferretdb_collections"+
-		" WHERE ?1 = '' OR name = ?1", collection)
+	names, err := tables(ctx, db, collection)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-
-	var tables []string
-	for rows.Next() {
-		var table string
-		if err := rows.Scan(&table); err != nil {
-			return err
-		}
-		tables = append(tables, table)
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-
-	for _, table := range tables {
+	for _, name := range names {
 		if _, err := db.ExecContext(ctx, "CREATE INDEX IF NOT EXISTS "+
-			quote(table+"_v2m_id")+" ON "+quote(table)+" ("+lookup+")"); err != nil {
+			quote(name+"_v2m_id")+" ON "+quote(name)+" ("+lookup+")"); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// deleteIDs deletes documents, few at a time, as others want to write too.
+// FerretDB would read each of them first, which takes longer than the rest.
+func deleteIDs(ctx context.Context, database, collection string, ids []objectID) (deleted int64, err error) {
+	const atOnce = 32
+
+	db, err := open(database)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+
+	names, err := tables(ctx, db, collection)
+	if err != nil || len(names) == 0 {
+		return 0, err
+	}
+
+	for some := range slices.Chunk(ids, atOnce) {
+		values := make([]any, len(some))
+		for i, id := range some {
+			values[i] = `"` + id.Hex() + `"`
+		}
+		result, err := db.ExecContext(ctx, "DELETE FROM "+quote(names[0])+" WHERE "+
+			lookup+" IN (?"+strings.Repeat(", ?", len(some)-1)+")", values...)
+		if err != nil {
+			return deleted, err
+		}
+		count, err := result.RowsAffected()
+		if err != nil {
+			return deleted, err
+		}
+		deleted += count
+	}
+	return deleted, nil
 }
 
 func quote(name string) string {
