@@ -52,6 +52,13 @@ static atomic_int v2m_worker_wake_fd = -1;
 
 
 int
+v2m_worker_draining(void)
+{
+    return atomic_load(&v2m_worker_signals) > 0;
+}
+
+
+int
 v2m_worker_stopping(void)
 {
     return atomic_load(&v2m_worker_stop);

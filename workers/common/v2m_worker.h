@@ -69,6 +69,10 @@ typedef struct {
  */
 int v2m_worker_run(const v2m_worker_options_t *options, v2m_error_t *error);
 
+/* 1 once the worker was told to stop: there is time to finish, but nothing
+ * that may take long should be begun.  Any thread. */
+int v2m_worker_draining(void);
+
 /* 1 once the worker was told to stop and the time to drain has passed.  Any
  * thread. */
 int v2m_worker_stopping(void);

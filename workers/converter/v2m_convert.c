@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "v2m_gridfs.h"
 #include "v2m_job.h"
@@ -13,6 +14,11 @@
 #include "v2m_pause.h"
 
 #define V2M_CONVERT_NAME 256
+
+/* Pauses between looks for a store that is away. */
+#define V2M_CONVERT_FIRST_MS 200
+#define V2M_CONVERT_MOST_MS  5000
+#define V2M_CONVERT_TICK_MS  100
 
 /* The outcomes are those of the worker's loop, and "go on". */
 #define V2M_CONVERT_GO_ON -1
@@ -26,7 +32,43 @@ typedef struct {
     const char                  *id; /* the job's */
     v2m_job_t                    job;
     v2m_gridfs_file_t            video;
+    int                          waits; /* for the store, in a row */
 } v2m_task_t;
+
+
+/*
+ * After a call to the store that failed: 1 when it is to be repeated.  That
+ * the store is away says nothing about the message, so that no attempt is
+ * spent on it: it waits, as it would wait for a broker.
+ */
+static int
+v2m_task_wait(v2m_task_t *task, int rc, const v2m_error_t *error)
+{
+    int64_t         until;
+    struct timespec tick;
+
+    if (rc != V2M_UNAVAILABLE || v2m_worker_draining()) {
+        task->waits = 0;
+        return 0;
+    }
+
+    if (task->waits == 0) {
+        v2m_log(V2M_LOG_WARNING, task->id, "waiting for the store: %s",
+                error->text);
+    }
+
+    tick.tv_sec = 0;
+    tick.tv_nsec = V2M_CONVERT_TICK_MS * 1000000L;
+    until = v2m_clock_ms()
+            + v2m_pause_ms(task->waits++, V2M_CONVERT_FIRST_MS,
+                           V2M_CONVERT_MOST_MS);
+
+    while (v2m_clock_ms() < until && !v2m_worker_draining()) {
+        nanosleep(&tick, NULL);
+    }
+
+    return !v2m_worker_draining();
+}
 
 
 /* Tells the notifier what became of the job. */
@@ -85,6 +127,42 @@ v2m_task_later(v2m_task_t *task, const v2m_error_t *error)
 }
 
 
+/* Reads the job's record; task->job stays as it is when that fails. */
+static int
+v2m_task_find_job(v2m_task_t *task, v2m_error_t *error)
+{
+    int       rc;
+    v2m_job_t found;
+
+    do {
+        rc = v2m_jobs_find(task->convert->mongo, task->id, NULL, &found, error);
+    } while (v2m_task_wait(task, rc, error));
+
+    if (rc == V2M_OK) {
+        v2m_job_free(&task->job);
+        task->job = found;
+    }
+
+    return rc;
+}
+
+
+/* The job was deleted, or came to its end without this attempt; rc and error
+ * are those of v2m_task_find_job(). */
+static v2m_worker_outcome_t
+v2m_task_lost(v2m_task_t *task, int rc, const v2m_error_t *error)
+{
+    if (rc != V2M_OK && rc != V2M_NOT_FOUND) {
+        return v2m_task_later(task, error);
+    }
+
+    v2m_log(V2M_LOG_INFO, task->id, "the attempt counts for nothing: %s",
+            rc == V2M_OK ? "another one was faster" : "the job was deleted");
+
+    return rc == V2M_OK ? v2m_task_tell_again(task) : V2M_WORKER_DONE;
+}
+
+
 /* Ends the job without an MP3; the outcome is what becomes of the message. */
 static v2m_worker_outcome_t
 v2m_task_fail(v2m_task_t *task, const char *reason,
@@ -93,14 +171,13 @@ v2m_task_fail(v2m_task_t *task, const char *reason,
     int         rc;
     v2m_error_t error;
 
-    rc = v2m_jobs_fail(task->convert->mongo, task->id, reason, &error);
+    do {
+        rc = v2m_jobs_fail(task->convert->mongo, task->id, reason, &error);
+    } while (v2m_task_wait(task, rc, &error));
 
     if (rc == V2M_CONFLICT) {
-        /* deleted meanwhile, or brought to its end by another worker, which
-         * also tells its owner */
-        v2m_log(V2M_LOG_INFO, task->id, "the attempt counts for nothing: %s",
-                error.text);
-        return outcome;
+        rc = v2m_task_find_job(task, &error);
+        return v2m_task_lost(task, rc, &error);
     }
 
     if (rc != V2M_OK) {
@@ -131,24 +208,6 @@ v2m_task_trouble(v2m_task_t *task, const v2m_error_t *error)
 }
 
 
-/* Reads the job's record; task->job stays as it is when that fails. */
-static int
-v2m_task_find_job(v2m_task_t *task, v2m_error_t *error)
-{
-    int       rc;
-    v2m_job_t found;
-
-    rc = v2m_jobs_find(task->convert->mongo, task->id, NULL, &found, error);
-
-    if (rc == V2M_OK) {
-        v2m_job_free(&task->job);
-        task->job = found;
-    }
-
-    return rc;
-}
-
-
 /* Finds job and video. */
 static int
 v2m_task_find(v2m_task_t *task)
@@ -175,8 +234,10 @@ v2m_task_find(v2m_task_t *task)
         return v2m_task_tell_again(task);
     }
 
-    rc =
-        v2m_gridfs_find_file(mongo, V2M_VIDEOS, task->id, &task->video, &error);
+    do {
+        rc = v2m_gridfs_find_file(mongo, V2M_VIDEOS, task->id, &task->video,
+                                  &error);
+    } while (v2m_task_wait(task, rc, &error));
 
     if (rc == V2M_NOT_FOUND || rc == V2M_CORRUPT) {
         v2m_log(V2M_LOG_ERROR, task->id, "cannot convert: %s", error.text);
@@ -197,7 +258,10 @@ v2m_task_find(v2m_task_t *task)
 
     /* from a producer that knows no records */
 
-    rc = v2m_jobs_adopt(mongo, task->message->username, &task->video, &error);
+    do {
+        rc = v2m_jobs_adopt(mongo, task->message->username, &task->video,
+                            &error);
+    } while (v2m_task_wait(task, rc, &error));
 
     if (rc == V2M_OK) {
         rc = v2m_task_find_job(task, &error);
@@ -247,32 +311,32 @@ v2m_task_commit(v2m_task_t *task, v2m_output_t *output,
         return v2m_task_trouble(task, &error);
     }
 
-    rc = v2m_jobs_ready(task->convert->mongo, task->id, output->id,
-                        output->length, conversion->duration_ms, &error);
+    do {
+        rc = v2m_jobs_ready(task->convert->mongo, task->id, output->id,
+                            output->length, conversion->duration_ms, &error);
+    } while (v2m_task_wait(task, rc, &error));
+
+    if (rc == V2M_CONFLICT) {
+        rc = v2m_task_find_job(task, &error);
+
+        if (rc == V2M_NOT_FOUND
+            || (rc == V2M_OK && strcmp(task->job.mp3_fid, output->id) != 0))
+        {
+            return v2m_task_lost(task, rc, &error);
+        }
+
+        /* it was repeated, and the answer to the first one got lost */
+    }
 
     /* without an answer nobody knows: the next attempt looks at the record */
 
-    *committed = rc != V2M_CONFLICT;
+    *committed = 1;
 
-    if (rc == V2M_OK) {
-        return v2m_task_tell(task, output->id, NULL, V2M_WORKER_DONE);
-    }
-
-    if (rc != V2M_CONFLICT) {
+    if (rc != V2M_OK) {
         return v2m_task_later(task, &error);
     }
 
-    v2m_log(V2M_LOG_INFO, task->id, "the attempt counts for nothing: %s",
-            error.text);
-
-    rc = v2m_task_find_job(task, &error);
-
-    if (rc == V2M_NOT_FOUND) {
-        return V2M_WORKER_DONE;
-    }
-
-    return rc == V2M_OK ? v2m_task_tell_again(task)
-                        : v2m_task_later(task, &error);
+    return v2m_task_tell(task, output->id, NULL, V2M_WORKER_DONE);
 }
 
 
@@ -317,33 +381,49 @@ v2m_task_convert(v2m_task_t *task, v2m_output_t *output, int *committed)
 }
 
 
+/* With V2M_CONFLICT the next attempt sees which state the job is in. */
+static int
+v2m_task_start(v2m_task_t *task, v2m_error_t *error)
+{
+    int          rc;
+    v2m_mongo_t *mongo;
+
+    mongo = task->convert->mongo;
+
+    do {
+        rc = v2m_jobs_start(mongo, task->id, error);
+    } while (v2m_task_wait(task, rc, error));
+
+    return rc;
+}
+
+
 static v2m_worker_outcome_t
 v2m_task_attempt(v2m_task_t *task)
 {
-    int                  rc, committed;
+    int                  committed;
     v2m_error_t          error;
     v2m_output_t         output;
     v2m_worker_outcome_t outcome;
 
-    rc = v2m_jobs_start(task->convert->mongo, task->id, &error);
-
-    if (rc != V2M_OK) {
-        /* with V2M_CONFLICT the next attempt sees which state it is in */
-        return v2m_task_later(task, &error);
-    }
-
-    v2m_log(V2M_LOG_INFO, task->id, "converting %lld bytes, attempt %d",
-            (long long) task->video.length, task->delivery->delivery_count + 1);
-
     committed = 0;
     v2m_output_init(&output, task->convert->mongo);
 
-    outcome = v2m_task_convert(task, &output, &committed);
+    if (v2m_task_start(task, &error) == V2M_OK) {
+        v2m_log(V2M_LOG_INFO, task->id, "converting %lld bytes, attempt %d",
+                (long long) task->video.length,
+                task->delivery->delivery_count + 1);
+
+        outcome = v2m_task_convert(task, &output, &committed);
+
+    } else {
+        outcome = v2m_task_later(task, &error);
+    }
 
     if (!committed && v2m_output_discard(&output, &error) != V2M_OK) {
         v2m_log(V2M_LOG_WARNING, task->id,
-                "the MP3 %s of a lost attempt stays in the store: %s",
-                output.id, error.text);
+                "the rest of a lost attempt stays in the store for now: %s",
+                error.text);
     }
 
     v2m_output_close(&output);

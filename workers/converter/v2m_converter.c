@@ -17,7 +17,8 @@
 #include "v2m_mongo.h"
 #include "v2m_worker.h"
 
-#define V2M_CONVERTER_MONGO_TIMEOUT_MS 5000
+/* A slow store is not one that is away. */
+#define V2M_CONVERTER_MONGO_TIMEOUT_MS 15000
 
 #define V2M_CONVERTER_CHILD "v2m-transcode"
 
