@@ -44,6 +44,7 @@ v2m_job_free(v2m_job_t *job)
     free(job->username);
     free(job->name);
     free(job->reason);
+    free(job->attempts);
     v2m_job_init(job);
 }
 

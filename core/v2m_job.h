@@ -26,7 +26,8 @@ typedef enum {
     V2M_NOTIFIED_FAILED
 } v2m_job_notified_t;
 
-/* Strings are malloc'ed and owned by the job; NULL means "not there". */
+/* Strings and lists are malloc'ed and owned by the job; NULL means "not
+ * there". */
 typedef struct {
     v2m_id_t           id;       /* also the video's file id */
     v2m_id_t           mp3_fid;  /* empty until the job is ready */
@@ -43,12 +44,14 @@ typedef struct {
     int64_t            created_ms;  /* since the epoch, UTC */
     int64_t            updated_ms;  /* since the epoch, UTC */
     v2m_options_t      options;
+    v2m_id_t          *attempts; /* file ids that MP3s were written under */
+    size_t             attempt_count;
 } v2m_job_t;
 
 /* Empties a job: no strings, uploading, no options.  Does not free. */
 void v2m_job_init(v2m_job_t *job);
 
-/* Frees the strings, then empties the job. */
+/* Frees strings and lists, then empties the job. */
 void v2m_job_free(v2m_job_t *job);
 
 /* "uploading", "queued", ...; static text. */

@@ -1,5 +1,6 @@
 #include "v2m_job_bson.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The options that are kept in the record, by name. */
@@ -101,6 +102,36 @@ v2m_job_take_text(char **text, bson_iter_t *iter)
 
 
 static void
+v2m_job_take_attempts(v2m_job_t *job, bson_iter_t *record)
+{
+    v2m_id_t   *grown;
+    bson_iter_t iter;
+
+    if (job->attempts != NULL || !BSON_ITER_HOLDS_ARRAY(record)
+        || !bson_iter_recurse(record, &iter))
+    {
+        return;
+    }
+
+    while (bson_iter_next(&iter)) {
+        grown =
+            realloc(job->attempts, (job->attempt_count + 1) * sizeof(v2m_id_t));
+
+        if (grown == NULL) {
+            return;
+        }
+
+        job->attempts = grown;
+
+        if (BSON_ITER_HOLDS_OID(&iter)) {
+            bson_oid_to_string(bson_iter_oid(&iter),
+                               job->attempts[job->attempt_count++]);
+        }
+    }
+}
+
+
+static void
 v2m_job_take_field(v2m_job_t *job, bson_iter_t *iter)
 {
     const char *key = bson_iter_key(iter);
@@ -149,6 +180,9 @@ v2m_job_take_field(v2m_job_t *job, bson_iter_t *iter)
 
     } else if (strcmp(key, "options") == 0) {
         v2m_job_take_options(&job->options, iter);
+
+    } else if (strcmp(key, "attempts") == 0) {
+        v2m_job_take_attempts(job, iter);
     }
 }
 

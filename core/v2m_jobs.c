@@ -109,13 +109,11 @@ v2m_jobs_change_begin(v2m_jobs_change_t *change, const v2m_id_t id,
 
 /* Carries the change out; V2M_CONFLICT when no record met the filter. */
 static int
-v2m_jobs_change_end(v2m_mongo_t *mongo, v2m_jobs_change_t *change,
+v2m_jobs_change_run(v2m_mongo_t *mongo, v2m_jobs_change_t *change,
                     v2m_error_t *error)
 {
     int     rc;
     int64_t matched;
-
-    bson_append_document_end(&change->update, &change->set);
 
     rc = v2m_mongo_update(mongo, V2M_JOBS_DATABASE, V2M_JOBS_COLLECTION,
                           &change->filter, &change->update, NULL, &matched,
@@ -130,6 +128,16 @@ v2m_jobs_change_end(v2m_mongo_t *mongo, v2m_jobs_change_t *change,
     }
 
     return rc;
+}
+
+
+static int
+v2m_jobs_change_end(v2m_mongo_t *mongo, v2m_jobs_change_t *change,
+                    v2m_error_t *error)
+{
+    bson_append_document_end(&change->update, &change->set);
+
+    return v2m_jobs_change_run(mongo, change, error);
 }
 
 
@@ -484,6 +492,41 @@ v2m_jobs_start(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
     BSON_APPEND_INT32(&change.set, "progress", 0);
 
     return v2m_jobs_change_end(mongo, &change, error);
+}
+
+
+int
+v2m_jobs_note_attempt(v2m_mongo_t *mongo, const v2m_id_t id,
+                      const v2m_id_t mp3_fid, v2m_error_t *error)
+{
+    bson_t            add;
+    v2m_jobs_change_t change;
+
+    v2m_jobs_change_begin(&change, id, v2m_jobs_open);
+    bson_append_document_end(&change.update, &change.set);
+
+    BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$addToSet", &add);
+    v2m_jobs_append_id(&add, "attempts", mp3_fid);
+    bson_append_document_end(&change.update, &add);
+
+    return v2m_jobs_change_run(mongo, &change, error);
+}
+
+
+int
+v2m_jobs_discard_attempts(v2m_mongo_t *mongo, const v2m_job_t *job,
+                          v2m_error_t *error)
+{
+    int    rc;
+    size_t i;
+
+    for (i = 0, rc = V2M_OK; rc == V2M_OK && i < job->attempt_count; i++) {
+        if (strcmp(job->attempts[i], job->mp3_fid) != 0) {
+            rc = v2m_gridfs_delete(mongo, V2M_MP3S, job->attempts[i], error);
+        }
+    }
+
+    return rc;
 }
 
 

@@ -302,6 +302,10 @@ ngx_http_v2m_jobs_delete_run(void *data, v2m_error_t *error)
         rc = v2m_gridfs_delete(jobs->mongo, V2M_MP3S, jobs->job.mp3_fid, error);
     }
 
+    if (rc == V2M_OK) {
+        rc = v2m_jobs_discard_attempts(jobs->mongo, &jobs->job, error);
+    }
+
     return rc;
 }
 

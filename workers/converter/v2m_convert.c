@@ -103,11 +103,30 @@ v2m_task_tell(v2m_task_t *task, const v2m_id_t mp3_fid, const char *reason,
 }
 
 
+/* The job has its end state: what is left of its other attempts, whose
+ * converters died or could not clean up, is of no more use. */
+static void
+v2m_task_discard_others(v2m_task_t *task)
+{
+    v2m_error_t error;
+
+    if (v2m_jobs_discard_attempts(task->convert->mongo, &task->job, &error)
+        != V2M_OK)
+    {
+        v2m_log(V2M_LOG_WARNING, task->id,
+                "the rest of a lost attempt stays in the store: %s",
+                error.text);
+    }
+}
+
+
 /* The job has its end state, whoever brought it there: its owner is told,
  * unless that is known to have been done. */
 static v2m_worker_outcome_t
 v2m_task_tell_again(v2m_task_t *task)
 {
+    v2m_task_discard_others(task);
+
     if (task->job.notified != V2M_NOTIFIED_NONE) {
         return V2M_WORKER_DONE;
     }
@@ -185,6 +204,7 @@ v2m_task_fail(v2m_task_t *task, const char *reason,
     }
 
     v2m_log(V2M_LOG_INFO, task->id, "failed: %s", reason);
+    v2m_task_discard_others(task);
 
     return v2m_task_tell(task, NULL, reason, outcome);
 }
@@ -336,6 +356,9 @@ v2m_task_commit(v2m_task_t *task, v2m_output_t *output,
         return v2m_task_later(task, &error);
     }
 
+    memcpy(task->job.mp3_fid, output->id, sizeof(v2m_id_t));
+    v2m_task_discard_others(task);
+
     return v2m_task_tell(task, output->id, NULL, V2M_WORKER_DONE);
 }
 
@@ -383,7 +406,7 @@ v2m_task_convert(v2m_task_t *task, v2m_output_t *output, int *committed)
 
 /* With V2M_CONFLICT the next attempt sees which state the job is in. */
 static int
-v2m_task_start(v2m_task_t *task, v2m_error_t *error)
+v2m_task_start(v2m_task_t *task, const v2m_output_t *output, v2m_error_t *error)
 {
     int          rc;
     v2m_mongo_t *mongo;
@@ -392,6 +415,10 @@ v2m_task_start(v2m_task_t *task, v2m_error_t *error)
 
     do {
         rc = v2m_jobs_start(mongo, task->id, error);
+
+        if (rc == V2M_OK) {
+            rc = v2m_jobs_note_attempt(mongo, task->id, output->id, error);
+        }
     } while (v2m_task_wait(task, rc, error));
 
     return rc;
@@ -409,7 +436,7 @@ v2m_task_attempt(v2m_task_t *task)
     committed = 0;
     v2m_output_init(&output, task->convert->mongo);
 
-    if (v2m_task_start(task, &error) == V2M_OK) {
+    if (v2m_task_start(task, &output, &error) == V2M_OK) {
         v2m_log(V2M_LOG_INFO, task->id, "converting %lld bytes, attempt %d",
                 (long long) task->video.length,
                 task->delivery->delivery_count + 1);
