@@ -13,6 +13,9 @@
 #include "v2m_gridfs.h"
 #include "v2m_jobs.h"
 
+/* Chunks in one read, however small they are. */
+#define NGX_HTTP_V2M_BATCH_MAX 64
+
 typedef enum {
     NGX_HTTP_V2M_READ_FREE,
     NGX_HTTP_V2M_READ_PENDING,
@@ -40,14 +43,15 @@ typedef struct {
 } ngx_http_v2m_read_data_t;
 
 struct ngx_http_v2m_download_s {
-    ngx_http_request_t      *request;
-    ngx_http_v2m_loc_conf_t *lcf;
-    v2m_gridfs_file_t        file;
+    ngx_http_request_t *request;
+    v2m_gridfs_file_t   file;
 
-    ngx_http_v2m_read_t *reads; /* a ring of lcf->download_reads */
+    ngx_http_v2m_read_t *reads; /* a ring */
+    ngx_uint_t           count; /* of them */
     ngx_uint_t           head;  /* the one to send next */
     ngx_uint_t           tail;  /* the one to post next */
     ngx_uint_t           pending;
+    int32_t              batch; /* chunks in one read */
 
     int32_t next; /* the chunk to read next */
     int32_t end;  /* the chunk after the last one needed */
@@ -66,6 +70,7 @@ typedef struct {
     v2m_id_t          fid;
     v2m_job_t         job;
     v2m_gridfs_file_t file;
+    ngx_table_elt_t  *disposition; /* for the loop only */
 } ngx_http_v2m_lookup_t;
 
 static int  ngx_http_v2m_lookup_run(void *data, v2m_error_t *error);
@@ -214,6 +219,11 @@ ngx_http_v2m_lookup_done(ngx_http_request_t *r, void *data, int rc,
             status = ngx_http_send_header(r);
         }
 
+        if (status == NGX_HTTP_RANGE_NOT_SATISFIABLE) {
+            /* what follows is no MP3 */
+            lookup->disposition->hash = 0;
+        }
+
         if ((status == NGX_OK || status == NGX_AGAIN) && !r->header_only) {
             status = ngx_http_v2m_download_start(r, lookup);
         }
@@ -235,9 +245,14 @@ ngx_http_v2m_download_headers(ngx_http_request_t    *r,
     u_char   *p;
     ngx_str_t value;
 
-    if (ngx_http_v2m_disposition(r, lookup->job.name, &value) != NGX_OK
-        || ngx_http_v2m_add_header(r, "Content-Disposition", &value) == NULL)
-    {
+    if (ngx_http_v2m_disposition(r, lookup->job.name, &value) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    lookup->disposition =
+        ngx_http_v2m_add_header(r, "Content-Disposition", &value);
+
+    if (lookup->disposition == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -294,56 +309,91 @@ ngx_http_v2m_download_skip(ngx_http_v2m_download_t *download, off_t skip)
 }
 
 
-static ngx_int_t
-ngx_http_v2m_download_start(ngx_http_request_t    *r,
-                            ngx_http_v2m_lookup_t *lookup)
+/* The directives count chunks of the usual size: of small ones more are read at
+ * once, and of large ones fewer. */
+static void
+ngx_http_v2m_download_measure(ngx_http_v2m_download_t *download,
+                              ngx_http_v2m_loc_conf_t *lcf)
 {
-    off_t                     first, last;
+    uint64_t chunks, chunk_size;
+
+    chunk_size = download->file.chunk_size;
+
+    chunks = lcf->download_batch * V2M_GRIDFS_CHUNK_SIZE / chunk_size;
+    chunks = ngx_min(chunks, NGX_HTTP_V2M_BATCH_MAX);
+    download->batch = ngx_max(chunks, 1);
+
+    chunks = lcf->download_batch * lcf->download_reads * V2M_GRIDFS_CHUNK_SIZE
+             / (download->batch * chunk_size);
+    chunks = ngx_min(chunks, lcf->download_reads);
+    download->count = ngx_max(chunks, ngx_min(lcf->download_reads, 2));
+}
+
+
+static ngx_int_t
+ngx_http_v2m_download_make_reads(ngx_http_v2m_download_t *download,
+                                 v2m_mongo_t             *mongo)
+{
     ngx_uint_t                i;
+    ngx_http_request_t       *r;
     ngx_pool_cleanup_t       *cleanup;
-    ngx_http_v2m_ctx_t       *ctx;
-    ngx_http_v2m_download_t  *download;
+    ngx_http_v2m_read_t      *read;
     ngx_http_v2m_read_data_t *data;
 
-    download = ngx_pcalloc(r->pool, sizeof(ngx_http_v2m_download_t));
+    r = download->request;
+
     cleanup = ngx_pool_cleanup_add(r->pool, 0);
+    download->reads =
+        ngx_pcalloc(r->pool, download->count * sizeof(ngx_http_v2m_read_t));
 
-    if (download == NULL || cleanup == NULL) {
+    if (cleanup == NULL || download->reads == NULL) {
         return NGX_ERROR;
     }
 
-    download->request = r;
-    download->lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
-
-    /* the copy needs no name */
-
-    download->file = lookup->file;
-    download->file.filename = NULL;
-
-    download->reads = ngx_pcalloc(r->pool, download->lcf->download_reads
-                                               * sizeof(ngx_http_v2m_read_t));
-    if (download->reads == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < download->lcf->download_reads; i++) {
-        download->reads[i].task = ngx_http_v2m_task_create(
+    for (i = 0; i < download->count; i++) {
+        read = &download->reads[i];
+        read->task = ngx_http_v2m_task_create(
             r, sizeof(ngx_http_v2m_read_data_t), ngx_http_v2m_read_run,
             ngx_http_v2m_read_done);
 
-        if (download->reads[i].task == NULL) {
+        if (read->task == NULL) {
             return NGX_ERROR;
         }
 
-        data = ngx_http_v2m_task_data(download->reads[i].task);
+        data = ngx_http_v2m_task_data(read->task);
         data->download = download;
-        data->read = &download->reads[i];
-        data->mongo = lookup->mongo;
+        data->read = read;
+        data->mongo = mongo;
         data->file = &download->file;
     }
 
     cleanup->handler = ngx_http_v2m_download_free;
     cleanup->data = download;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_v2m_download_start(ngx_http_request_t    *r,
+                            ngx_http_v2m_lookup_t *lookup)
+{
+    off_t                    first, last;
+    ngx_http_v2m_ctx_t      *ctx;
+    ngx_http_v2m_loc_conf_t *lcf;
+    ngx_http_v2m_download_t *download;
+
+    download = ngx_pcalloc(r->pool, sizeof(ngx_http_v2m_download_t));
+    if (download == NULL) {
+        return NGX_ERROR;
+    }
+
+    download->request = r;
+
+    /* the copy needs no name */
+
+    download->file = lookup->file;
+    download->file.filename = NULL;
 
     first = 0;
     last = download->file.length;
@@ -355,6 +405,13 @@ ngx_http_v2m_download_start(ngx_http_request_t    *r,
 
     if (last == first) {
         return ngx_http_send_special(r, NGX_HTTP_LAST);
+    }
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
+    ngx_http_v2m_download_measure(download, lcf);
+
+    if (ngx_http_v2m_download_make_reads(download, lookup->mongo) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     download->next = first / download->file.chunk_size;
@@ -372,6 +429,11 @@ ngx_http_v2m_download_start(ngx_http_request_t    *r,
     ctx->download = download;
 
     r->write_event_handler = ngx_http_v2m_download_write;
+
+    if (!r->discard_body) {
+        /* nothing more is read for a client that went away */
+        r->read_event_handler = ngx_http_test_reading;
+    }
 
     ngx_http_v2m_download_process(download);
 
@@ -399,8 +461,7 @@ ngx_http_v2m_download_post(ngx_http_v2m_download_t *download)
 
         data = ngx_http_v2m_task_data(read->task);
         data->first = download->next;
-        data->count = ngx_min((int32_t) download->lcf->download_batch,
-                              download->end - download->next);
+        data->count = ngx_min(download->batch, download->end - download->next);
 
         for (n = 0, data->length = 0; n < data->count; n++) {
             data->length +=
@@ -419,7 +480,9 @@ ngx_http_v2m_download_post(ngx_http_v2m_download_t *download)
             break;
 
         case NGX_BUSY:
-            if (download->pending > 0) {
+            /* what is read or sent meanwhile brings us here again */
+
+            if (download->pending > 0 || download->busy != NULL) {
                 return NGX_OK;
             }
 
@@ -435,7 +498,7 @@ ngx_http_v2m_download_post(ngx_http_v2m_download_t *download)
         read->state = NGX_HTTP_V2M_READ_PENDING;
         download->pending++;
         download->next += data->count;
-        download->tail = (download->tail + 1) % download->lcf->download_reads;
+        download->tail = (download->tail + 1) % download->count;
     }
 
     return NGX_OK;
@@ -622,7 +685,7 @@ ngx_http_v2m_download_output(ngx_http_v2m_download_t *download)
         }
 
         download->reads[download->head].state = NGX_HTTP_V2M_READ_FREE;
-        download->head = (download->head + 1) % download->lcf->download_reads;
+        download->head = (download->head + 1) % download->count;
 
         if (ngx_http_v2m_download_post(download) != NGX_OK) {
             return NGX_ERROR;
@@ -638,7 +701,7 @@ ngx_http_v2m_download_free(void *data)
     ngx_http_v2m_download_t  *download = data;
     ngx_http_v2m_read_data_t *read;
 
-    for (i = 0; i < download->lcf->download_reads; i++) {
+    for (i = 0; i < download->count; i++) {
         read = ngx_http_v2m_task_data(download->reads[i].task);
         free(read->buffer);
     }

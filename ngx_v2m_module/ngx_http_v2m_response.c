@@ -108,6 +108,43 @@ ngx_http_v2m_cstring(ngx_http_request_t *r, const ngx_str_t *text)
 }
 
 
+ngx_int_t
+ngx_http_v2m_path_rest(ngx_http_request_t *r, ngx_str_t *rest)
+{
+    ngx_http_core_loc_conf_t *clcf;
+
+    ngx_str_null(rest);
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        return NGX_OK;
+    }
+#endif
+
+    if (clcf->exact_match || clcf->named || r->uri.len <= clcf->name.len) {
+        return NGX_OK;
+    }
+
+    rest->data = r->uri.data + clcf->name.len;
+    rest->len = r->uri.len - clcf->name.len;
+
+    if (clcf->name.len > 0 && clcf->name.data[clcf->name.len - 1] == '/') {
+        return NGX_OK;
+    }
+
+    if (rest->data[0] != '/') {
+        return NGX_DECLINED;
+    }
+
+    rest->data++;
+    rest->len--;
+
+    return NGX_OK;
+}
+
+
 ngx_str_t *
 ngx_http_v2m_find_header(ngx_http_request_t *r, const char *name)
 {

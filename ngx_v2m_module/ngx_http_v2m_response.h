@@ -26,6 +26,13 @@ ngx_int_t ngx_http_v2m_send(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_http_v2m_send_json(ngx_http_request_t *r, ngx_uint_t status,
                                  char *json);
 
+/*
+ * What the path has behind that of the location, without the slash between
+ * them; nothing in a location given by "=" or "~".  NGX_DECLINED: the path
+ * only begins with the same letters ("/jobsite" in a location "/jobs").
+ */
+ngx_int_t ngx_http_v2m_path_rest(ngx_http_request_t *r, ngx_str_t *rest);
+
 /* The value of the first request header of that name, in lower case; NULL:
  * there is none. */
 ngx_str_t *ngx_http_v2m_find_header(ngx_http_request_t *r, const char *name);

@@ -71,19 +71,20 @@ ngx_http_v2m_upload_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_v2m_upload_type(r, upload);
+    rc = ngx_http_v2m_upload_arguments(r, upload);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_v2m_upload_arguments(r, upload);
+        rc = ngx_http_v2m_upload_type(r, upload);
     }
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    /* ngx_http_v2m_upload_read() finds the upload through this */
-
     r->request_body_no_buffering = 1;
+    r->request_body_in_file_only = 0;
+
+    /* ngx_http_v2m_upload_read() finds the upload through this */
     ctx->upload = upload;
 
     rc = ngx_http_read_client_request_body(r, ngx_http_v2m_upload_body);
@@ -225,18 +226,16 @@ static ngx_int_t
 ngx_http_v2m_upload_arguments(ngx_http_request_t    *r,
                               ngx_http_v2m_upload_t *upload)
 {
-    u_char                   *p, *last, *end, *equals;
-    ngx_int_t                 rc;
-    v2m_error_t               error;
-    ngx_http_core_loc_conf_t *clcf;
+    u_char     *p, *last, *end, *equals;
+    ngx_int_t   rc;
+    ngx_str_t   rest;
+    v2m_error_t error;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    if (ngx_http_v2m_path_rest(r, &rest) != NGX_OK) {
+        return NGX_HTTP_NOT_FOUND;
+    }
 
-    if (r->uri.len > clcf->name.len
-        && ngx_http_v2m_upload_name(upload, r->uri.data + clcf->name.len,
-                                    r->uri.len - clcf->name.len)
-               != NGX_OK)
-    {
+    if (ngx_http_v2m_upload_name(upload, rest.data, rest.len) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -297,6 +296,35 @@ ngx_http_v2m_upload_read(ngx_http_request_t *r)
 }
 
 
+ngx_uint_t
+ngx_http_v2m_upload_read_all(ngx_http_v2m_upload_t *upload)
+{
+    ngx_http_request_t *r = upload->request;
+
+    return !r->reading_body
+           && (r->request_body == NULL || r->request_body->bufs == NULL);
+}
+
+
+/* The store is slower than the client, which must not be blamed for it by a
+ * time-out; TCP or HTTP/2 flow control slow it down. */
+static void
+ngx_http_v2m_upload_wait(ngx_http_v2m_upload_t *upload)
+{
+    ngx_event_t *rev;
+
+    rev = upload->request->connection->read;
+
+    if (rev->timer_set) {
+        ngx_del_timer(rev);
+    }
+
+    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+        upload->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+
 void
 ngx_http_v2m_upload_process(ngx_http_v2m_upload_t *upload)
 {
@@ -324,13 +352,7 @@ ngx_http_v2m_upload_process(ngx_http_v2m_upload_t *upload)
         }
 
         if (rc == NGX_AGAIN) {
-            /* the store is slower than the client, which must not be blamed
-             * for it by a time-out; TCP or HTTP/2 flow control slow it down */
-
-            if (c->read->timer_set) {
-                ngx_del_timer(c->read);
-            }
-
+            ngx_http_v2m_upload_wait(upload);
             return;
         }
 
@@ -406,6 +428,33 @@ ngx_http_v2m_upload_consume(ngx_http_v2m_upload_t *upload)
 }
 
 
+/* A part of the multipart body is a file. */
+static ngx_int_t
+ngx_http_v2m_upload_file(ngx_http_v2m_upload_t *upload)
+{
+    v2m_multipart_t *reader = upload->reader;
+
+    upload->counted = 1;
+
+    if (++upload->files > 1) {
+        upload->status = ngx_http_v2m_problem(
+            upload->request, NGX_HTTP_BAD_REQUEST,
+            "exactly one file is needed, but there are several");
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_v2m_upload_name(upload, (u_char *) reader->filename,
+                                 ngx_strlen(reader->filename))
+        != NGX_OK)
+    {
+        upload->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 /* One event of the multipart reader. */
 static ngx_int_t
 ngx_http_v2m_upload_part(ngx_http_v2m_upload_t *upload, ngx_buf_t *b)
@@ -442,32 +491,24 @@ ngx_http_v2m_upload_part(ngx_http_v2m_upload_t *upload, ngx_buf_t *b)
     switch (event) {
     case V2M_MULTIPART_PART:
         upload->in_file = reader->has_filename;
+        upload->counted = 0;
 
+        /* a field for a file that was left empty has neither name nor data */
+
+        return upload->in_file && reader->filename[0] != '\0'
+                   ? ngx_http_v2m_upload_file(upload)
+                   : NGX_OK;
+
+    case V2M_MULTIPART_DATA:
         if (!upload->in_file) {
             return NGX_OK;
         }
 
-        if (++upload->files > 1) {
-            upload->status = ngx_http_v2m_problem(
-                r, NGX_HTTP_BAD_REQUEST,
-                "exactly one file is needed, but there are several");
+        if (!upload->counted && ngx_http_v2m_upload_file(upload) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        if (ngx_http_v2m_upload_name(upload, (u_char *) reader->filename,
-                                     ngx_strlen(reader->filename))
-            != NGX_OK)
-        {
-            upload->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
-            return NGX_ERROR;
-        }
-
-        return NGX_OK;
-
-    case V2M_MULTIPART_DATA:
-        return upload->in_file ? ngx_http_v2m_upload_append(
-                   upload, reader->data, reader->length)
-                               : NGX_OK;
+        return ngx_http_v2m_upload_append(upload, reader->data, reader->length);
 
     case V2M_MULTIPART_DONE:
         upload->complete = 1;
@@ -484,11 +525,9 @@ static void
 ngx_http_v2m_upload_end(ngx_http_v2m_upload_t *upload)
 {
     const char         *problem;
-    ngx_connection_t   *c;
     ngx_http_request_t *r;
 
     r = upload->request;
-    c = r->connection;
     problem = NULL;
 
     if (upload->reader == NULL) {
@@ -509,9 +548,8 @@ ngx_http_v2m_upload_end(ngx_http_v2m_upload_t *upload)
         return;
     }
 
-    if (c->read->timer_set) {
-        ngx_del_timer(c->read);
-    }
+    ngx_http_v2m_upload_wait(upload);
+    r->read_event_handler = ngx_http_block_reading;
 
     ngx_http_v2m_upload_finish(upload);
 }
@@ -529,14 +567,14 @@ ngx_http_v2m_upload_fail(ngx_http_v2m_upload_t *upload)
     c = r->connection;
 
     if (upload->in_flight > 0) {
-        if (c->read->timer_set) {
-            ngx_del_timer(c->read);
-        }
-
+        ngx_http_v2m_upload_wait(upload);
         return;
     }
 
     rc = upload->status;
+
+    /* an error_page may keep the request, but not this upload */
+    r->read_event_handler = ngx_http_block_reading;
 
     if (rc == NGX_HTTP_REQUEST_TIME_OUT && !c->error) {
         /* nginx itself would close the connection without a word */

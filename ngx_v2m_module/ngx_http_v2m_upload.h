@@ -46,7 +46,8 @@ typedef struct {
 
     ngx_int_t status; /* why the upload fails, 0: it does not */
 
-    unsigned in_file : 1;   /* the multipart reader is inside the file */
+    unsigned in_file : 1;   /* the multipart reader is inside a file */
+    unsigned counted : 1;   /* which is one of the files seen */
     unsigned complete : 1;  /* its closing boundary was read */
     unsigned begun : 1;     /* the job's record is there, or may be */
     unsigned recorded : 1;  /* it is */
@@ -57,6 +58,9 @@ typedef struct {
 
 /* Goes on with an upload after something completed. */
 void ngx_http_v2m_upload_process(ngx_http_v2m_upload_t *upload);
+
+/* Whether all of the body has arrived and was taken. */
+ngx_uint_t ngx_http_v2m_upload_read_all(ngx_http_v2m_upload_t *upload);
 
 /* Answers, after the last task: video and job are durable. */
 void ngx_http_v2m_upload_stored(ngx_http_v2m_upload_t *upload);

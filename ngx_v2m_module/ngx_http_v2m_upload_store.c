@@ -404,7 +404,12 @@ ngx_http_v2m_insert_done(ngx_http_request_t *r, void *data, int rc,
         return;
     }
 
-    ngx_http_v2m_upload_dispatch(upload);
+    /* what is left at the end goes with the last step */
+
+    if (upload->in_flight > 0 || !ngx_http_v2m_upload_read_all(upload)) {
+        ngx_http_v2m_upload_dispatch(upload);
+    }
+
     ngx_http_v2m_upload_process(upload);
 }
 
@@ -440,17 +445,25 @@ static int
 ngx_http_v2m_drop_run(void *data, v2m_error_t *error)
 {
     int                  rc;
+    v2m_job_t            job;
     ngx_http_v2m_drop_t *drop = data;
 
     rc = v2m_jobs_abandon(drop->mongo, drop->id, INT64_MAX, error);
 
-    /* in another state: a last step whose answer was lost had succeeded */
-
     if (rc == V2M_CONFLICT) {
-        return V2M_OK;
+        rc = v2m_jobs_find(drop->mongo, drop->id, NULL, &job, error);
+
+        if (rc == V2M_OK) {
+            /* a last step whose answer was lost had succeeded */
+            v2m_job_free(&job);
+            return V2M_OK;
+        }
     }
 
-    if (rc != V2M_OK) {
+    /* without a record: the sweep took the upload for abandoned, and what was
+     * stored after that is ours */
+
+    if (rc != V2M_OK && rc != V2M_NOT_FOUND) {
         return rc;
     }
 
