@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "v2m_gridfs.h"
 #include "v2m_job.h"
@@ -11,14 +10,10 @@
 #include "v2m_log.h"
 #include "v2m_message.h"
 #include "v2m_output.h"
+#include "v2m_patience.h"
 #include "v2m_pause.h"
 
 #define V2M_CONVERT_NAME 256
-
-/* Pauses between looks for a store that is away. */
-#define V2M_CONVERT_FIRST_MS 200
-#define V2M_CONVERT_MOST_MS  5000
-#define V2M_CONVERT_TICK_MS  100
 
 /* The outcomes are those of the worker's loop, and "go on". */
 #define V2M_CONVERT_GO_ON -1
@@ -32,43 +27,8 @@ typedef struct {
     const char                  *id; /* the job's */
     v2m_job_t                    job;
     v2m_gridfs_file_t            video;
-    int                          waits; /* for the store, in a row */
+    v2m_patience_t               patience;
 } v2m_task_t;
-
-
-/*
- * After a call to the store that failed: 1 when it is to be repeated.  That
- * the store is away says nothing about the message, so that no attempt is
- * spent on it: it waits, as it would wait for a broker.
- */
-static int
-v2m_task_wait(v2m_task_t *task, int rc, const v2m_error_t *error)
-{
-    int64_t         until;
-    struct timespec tick;
-
-    if (rc != V2M_UNAVAILABLE || v2m_worker_draining()) {
-        task->waits = 0;
-        return 0;
-    }
-
-    if (task->waits == 0) {
-        v2m_log(V2M_LOG_WARNING, task->id, "waiting for the store: %s",
-                error->text);
-    }
-
-    tick.tv_sec = 0;
-    tick.tv_nsec = V2M_CONVERT_TICK_MS * 1000000L;
-    until = v2m_clock_ms()
-            + v2m_pause_ms(task->waits++, V2M_CONVERT_FIRST_MS,
-                           V2M_CONVERT_MOST_MS);
-
-    while (v2m_clock_ms() < until && !v2m_worker_draining()) {
-        nanosleep(&tick, NULL);
-    }
-
-    return !v2m_worker_draining();
-}
 
 
 /* Tells the notifier what became of the job. */
@@ -155,7 +115,7 @@ v2m_task_find_job(v2m_task_t *task, v2m_error_t *error)
 
     do {
         rc = v2m_jobs_find(task->convert->mongo, task->id, NULL, &found, error);
-    } while (v2m_task_wait(task, rc, error));
+    } while (v2m_patience_wait(&task->patience, rc, error));
 
     if (rc == V2M_OK) {
         v2m_job_free(&task->job);
@@ -192,7 +152,7 @@ v2m_task_fail(v2m_task_t *task, const char *reason,
 
     do {
         rc = v2m_jobs_fail(task->convert->mongo, task->id, reason, &error);
-    } while (v2m_task_wait(task, rc, &error));
+    } while (v2m_patience_wait(&task->patience, rc, &error));
 
     if (rc == V2M_CONFLICT) {
         rc = v2m_task_find_job(task, &error);
@@ -257,7 +217,7 @@ v2m_task_find(v2m_task_t *task)
     do {
         rc = v2m_gridfs_find_file(mongo, V2M_VIDEOS, task->id, &task->video,
                                   &error);
-    } while (v2m_task_wait(task, rc, &error));
+    } while (v2m_patience_wait(&task->patience, rc, &error));
 
     if (rc == V2M_NOT_FOUND || rc == V2M_CORRUPT) {
         v2m_log(V2M_LOG_ERROR, task->id, "cannot convert: %s", error.text);
@@ -281,7 +241,7 @@ v2m_task_find(v2m_task_t *task)
     do {
         rc = v2m_jobs_adopt(mongo, task->message->username, &task->video,
                             &error);
-    } while (v2m_task_wait(task, rc, &error));
+    } while (v2m_patience_wait(&task->patience, rc, &error));
 
     if (rc == V2M_OK) {
         rc = v2m_task_find_job(task, &error);
@@ -334,7 +294,7 @@ v2m_task_commit(v2m_task_t *task, v2m_output_t *output,
     do {
         rc = v2m_jobs_ready(task->convert->mongo, task->id, output->id,
                             output->length, conversion->duration_ms, &error);
-    } while (v2m_task_wait(task, rc, &error));
+    } while (v2m_patience_wait(&task->patience, rc, &error));
 
     if (rc == V2M_CONFLICT) {
         rc = v2m_task_find_job(task, &error);
@@ -419,7 +379,7 @@ v2m_task_start(v2m_task_t *task, const v2m_output_t *output, v2m_error_t *error)
         if (rc == V2M_OK) {
             rc = v2m_jobs_note_attempt(mongo, task->id, output->id, error);
         }
-    } while (v2m_task_wait(task, rc, error));
+    } while (v2m_patience_wait(&task->patience, rc, error));
 
     return rc;
 }
@@ -474,6 +434,7 @@ v2m_convert_handle(void *data, const v2m_worker_delivery_t *delivery,
     task.reply = reply;
     task.message = &message;
     task.id = message.video_fid;
+    task.patience.job = task.id;
     v2m_job_init(&task.job);
 
     if (v2m_message_parse(&message, delivery->body, delivery->length, &error)
