@@ -647,12 +647,13 @@ def test_started_before_the_broker(stack, spawn, queue, address, relay):
 
 
 def test_started_before_the_store(stack, notifier, queue, address, relay):
+    """It waits for it, however long that takes: no attempt is spent."""
     way = relay(stack.env["V2M_MONGO_URI"])
     way.refuse()
-    program = notifier(V2M_MONGO_URI=way.url, V2M_ATTEMPTS=20)
+    program = notifier(V2M_MONGO_URI=way.url, V2M_ATTEMPTS=1)
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
-    program.wait_log("cannot notify yet")
+    program.wait_log(f"{job_id}: waiting for the store")
     way.serve()
     stack.wait_mail(address)
     wait_for(lambda: stack.job(job_id)["notified"] == "sent")

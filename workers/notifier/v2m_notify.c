@@ -9,6 +9,7 @@
 #include "v2m_jobs.h"
 #include "v2m_log.h"
 #include "v2m_message.h"
+#include "v2m_patience.h"
 #include "v2m_pause.h"
 
 /* How often a sent mail is noted, while the store is away. */
@@ -105,7 +106,6 @@ v2m_notify_store_trouble(const v2m_id_t id, const v2m_error_t *error)
         return V2M_WORKER_REJECT;
     }
 
-    v2m_log(V2M_LOG_WARNING, id, "cannot notify yet: %s", error->text);
     return V2M_WORKER_RETRY;
 }
 
@@ -157,19 +157,18 @@ v2m_notify_commit(v2m_notify_t *notify, const v2m_message_t *message,
 /* Brings a record to its end state that the message says it has. */
 static int
 v2m_notify_complete(v2m_notify_t *notify, const v2m_message_t *message,
-                    v2m_job_t *job)
+                    v2m_job_t *job, v2m_error_t *error)
 {
     int         rc;
     const char *id;
-    v2m_error_t error;
 
     id = message->video_fid;
 
     if (message->mp3_fid[0] != '\0') {
-        rc = v2m_notify_commit(notify, message, &error);
+        rc = v2m_notify_commit(notify, message, error);
 
     } else if (message->error != NULL) {
-        rc = v2m_jobs_fail(notify->options.mongo, id, message->error, &error);
+        rc = v2m_jobs_fail(notify->options.mongo, id, message->error, error);
         rc = rc == V2M_CONFLICT ? V2M_OK : rc;
 
     } else {
@@ -186,26 +185,26 @@ v2m_notify_complete(v2m_notify_t *notify, const v2m_message_t *message,
 
     if (rc == V2M_OK) {
         v2m_job_free(job);
-        rc = v2m_jobs_find(notify->options.mongo, id, NULL, job, &error);
+        rc = v2m_jobs_find(notify->options.mongo, id, NULL, job, error);
     }
 
     return rc == V2M_OK ? V2M_NOTIFY_GO_ON
-                        : v2m_notify_store_trouble(id, &error);
+                        : v2m_notify_store_trouble(id, error);
 }
 
 
-/* Finds the job in its end state, not notified yet. */
+/* Finds the job in its end state, not notified yet.  With V2M_WORKER_RETRY the
+ * error is the store's. */
 static int
 v2m_notify_find(v2m_notify_t *notify, const v2m_message_t *message,
-                v2m_job_t *job)
+                v2m_job_t *job, v2m_error_t *error)
 {
     int         rc;
     const char *id;
-    v2m_error_t error;
 
     id = message->video_fid;
 
-    rc = v2m_jobs_find(notify->options.mongo, id, NULL, job, &error);
+    rc = v2m_jobs_find(notify->options.mongo, id, NULL, job, error);
 
     if (rc == V2M_NOT_FOUND && message->ours) {
         /* it had a record */
@@ -214,13 +213,13 @@ v2m_notify_find(v2m_notify_t *notify, const v2m_message_t *message,
     }
 
     if (rc != V2M_OK && rc != V2M_NOT_FOUND) {
-        return v2m_notify_store_trouble(id, &error);
+        return v2m_notify_store_trouble(id, error);
     }
 
     if (rc == V2M_NOT_FOUND || job->state == V2M_JOB_QUEUED
         || job->state == V2M_JOB_CONVERTING)
     {
-        rc = v2m_notify_complete(notify, message, job);
+        rc = v2m_notify_complete(notify, message, job, error);
         if (rc != V2M_NOTIFY_GO_ON) {
             return rc;
         }
@@ -360,8 +359,10 @@ v2m_notify_send(v2m_notify_t *notify, const v2m_job_t *job, int last)
 static v2m_worker_outcome_t
 v2m_notify_message(v2m_notify_t *notify, const v2m_message_t *message, int last)
 {
-    int       place, outcome;
-    v2m_job_t job;
+    int            place, outcome;
+    v2m_job_t      job;
+    v2m_error_t    error;
+    v2m_patience_t patience;
 
     place = v2m_notify_enter(notify, message->video_fid);
     if (place == -1) {
@@ -369,10 +370,20 @@ v2m_notify_message(v2m_notify_t *notify, const v2m_message_t *message, int last)
     }
 
     v2m_job_init(&job);
+    memset(&patience, 0, sizeof(patience));
+    patience.job = message->video_fid;
 
-    outcome = v2m_notify_find(notify, message, &job);
+    do {
+        v2m_job_free(&job);
+        outcome = v2m_notify_find(notify, message, &job, &error);
+    } while (outcome == V2M_WORKER_RETRY
+             && v2m_patience_wait(&patience, error.code, &error));
 
-    if (outcome == V2M_NOTIFY_GO_ON) {
+    if (outcome == V2M_WORKER_RETRY) {
+        v2m_log(V2M_LOG_WARNING, message->video_fid, "cannot notify yet: %s",
+                error.text);
+
+    } else if (outcome == V2M_NOTIFY_GO_ON) {
         outcome = (int) v2m_notify_send(notify, &job, last);
     }
 
