@@ -597,6 +597,22 @@ v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
 }
 
 
+/* Deletes the record that the filter finds; *deleted: how many there were. */
+static int
+v2m_jobs_delete(v2m_mongo_t *mongo, bson_t *filter, int64_t *deleted,
+                v2m_error_t *error)
+{
+    int rc;
+
+    rc = v2m_mongo_delete(mongo, V2M_JOBS_DATABASE, V2M_JOBS_COLLECTION, filter,
+                          deleted, error);
+
+    bson_destroy(filter);
+
+    return rc;
+}
+
+
 int
 v2m_jobs_remove(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
 {
@@ -607,13 +623,40 @@ v2m_jobs_remove(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
     bson_init(&filter);
     v2m_jobs_filter(&filter, id, NULL);
 
-    rc = v2m_mongo_delete(mongo, V2M_JOBS_DATABASE, V2M_JOBS_COLLECTION,
-                          &filter, &deleted, error);
-
-    bson_destroy(&filter);
+    rc = v2m_jobs_delete(mongo, &filter, &deleted, error);
 
     if (rc == V2M_OK && deleted == 0) {
         rc = v2m_error_set(error, V2M_NOT_FOUND, "there is no job %s", id);
+    }
+
+    return rc;
+}
+
+
+int
+v2m_jobs_remove_unchanged(v2m_mongo_t *mongo, const v2m_job_t *job,
+                          v2m_error_t *error)
+{
+    int     rc;
+    int     states[2];
+    bson_t  filter;
+    int64_t deleted;
+
+    states[0] = job->state;
+    states[1] = -1;
+
+    bson_init(&filter);
+    v2m_jobs_filter(&filter, job->id, states);
+
+    if (job->updated_ms != 0) {
+        BSON_APPEND_DATE_TIME(&filter, "updated", job->updated_ms);
+    }
+
+    rc = v2m_jobs_delete(mongo, &filter, &deleted, error);
+
+    if (rc == V2M_OK && deleted == 0) {
+        rc = v2m_error_set(error, V2M_CONFLICT,
+                           "the job was changed meanwhile, or is gone");
     }
 
     return rc;

@@ -102,6 +102,11 @@ int v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
 /* Removes the record only.  V2M_NOT_FOUND: there was none. */
 int v2m_jobs_remove(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
 
+/* Removes the record only, if it is as it was when the job was read.
+ * V2M_CONFLICT: it was changed since, or is gone. */
+int v2m_jobs_remove_unchanged(v2m_mongo_t *mongo, const v2m_job_t *job,
+                              v2m_error_t *error);
+
 /*
  * Marks an upload without a change since the given time (ms since the epoch)
  * as abandoned: from then on it can be neither queued nor touched.  Whoever

@@ -12,6 +12,7 @@
 
 #define NGX_HTTP_V2M_JOBS_DEFAULT 20 /* jobs on a page of the list */
 #define NGX_HTTP_V2M_JOBS_MAX     100
+#define NGX_HTTP_V2M_JOBS_TRIES   8 /* to delete a job that changes meanwhile */
 
 typedef struct {
     v2m_mongo_t *mongo;
@@ -43,23 +44,16 @@ static void ngx_http_v2m_jobs_delete_done(ngx_http_request_t *r, void *data,
 ngx_int_t
 ngx_http_v2m_jobs_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                 rc;
-    ngx_str_t                 rest;
-    ngx_http_core_loc_conf_t *clcf;
+    ngx_int_t rc;
+    ngx_str_t rest;
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    rest.data = r->uri.data + ngx_min(clcf->name.len, r->uri.len);
-    rest.len = r->uri.data + r->uri.len - rest.data;
-
-    if (rest.len > 0 && rest.data[0] == '/') {
-        rest.data++;
-        rest.len--;
+    if (ngx_http_v2m_path_rest(r, &rest) != NGX_OK) {
+        return NGX_HTTP_NOT_FOUND;
     }
 
     if (rest.len == 0) {
@@ -275,38 +269,85 @@ ngx_http_v2m_jobs_find_done(ngx_http_request_t *r, void *data, int rc,
 }
 
 
-/* The record goes first: without it nobody reaches the blobs, and a converter
- * at work finds that it has lost. */
 static int
-ngx_http_v2m_jobs_delete_run(void *data, v2m_error_t *error)
+ngx_http_v2m_jobs_delete_blobs(v2m_mongo_t *mongo, const v2m_job_t *job,
+                               v2m_error_t *error)
 {
-    int                  rc;
-    ngx_http_v2m_jobs_t *jobs = data;
+    int rc;
 
-    rc = v2m_jobs_find(jobs->mongo, jobs->id, jobs->owner, &jobs->job, error);
+    rc = v2m_gridfs_delete(mongo, V2M_VIDEOS, job->id, error);
 
-    if (rc == V2M_OK && jobs->job.state == V2M_JOB_UPLOADING) {
-        return v2m_error_set(error, V2M_CONFLICT,
-                             "the upload of this job is still under way");
+    if (rc == V2M_OK && job->mp3_fid[0] != '\0') {
+        rc = v2m_gridfs_delete(mongo, V2M_MP3S, job->mp3_fid, error);
     }
 
     if (rc == V2M_OK) {
-        rc = v2m_jobs_remove(jobs->mongo, jobs->id, error);
-    }
-
-    if (rc == V2M_OK) {
-        rc = v2m_gridfs_delete(jobs->mongo, V2M_VIDEOS, jobs->id, error);
-    }
-
-    if (rc == V2M_OK && jobs->job.mp3_fid[0] != '\0') {
-        rc = v2m_gridfs_delete(jobs->mongo, V2M_MP3S, jobs->job.mp3_fid, error);
-    }
-
-    if (rc == V2M_OK) {
-        rc = v2m_jobs_discard_attempts(jobs->mongo, &jobs->job, error);
+        rc = v2m_jobs_discard_attempts(mongo, job, error);
     }
 
     return rc;
+}
+
+
+/*
+ * In its end state a job loses its blobs first, so that a deletion that was cut
+ * short can be repeated.  Before that the record goes first: a converter at
+ * work finds that it has lost, and whatever it noted there since makes us look
+ * again.
+ */
+static int
+ngx_http_v2m_jobs_delete_once(v2m_mongo_t *mongo, const v2m_job_t *job,
+                              v2m_error_t *error)
+{
+    int rc, ended;
+
+    ended = job->state == V2M_JOB_READY || job->state == V2M_JOB_FAILED;
+    rc = V2M_OK;
+
+    if (ended) {
+        rc = ngx_http_v2m_jobs_delete_blobs(mongo, job, error);
+    }
+
+    if (rc == V2M_OK) {
+        rc = v2m_jobs_remove_unchanged(mongo, job, error);
+    }
+
+    if (rc == V2M_OK && !ended) {
+        rc = ngx_http_v2m_jobs_delete_blobs(mongo, job, error);
+    }
+
+    return rc;
+}
+
+
+static int
+ngx_http_v2m_jobs_delete_run(void *data, v2m_error_t *error)
+{
+    int                  rc, tries;
+    ngx_http_v2m_jobs_t *jobs = data;
+
+    for (tries = 0; tries < NGX_HTTP_V2M_JOBS_TRIES; tries++) {
+        v2m_job_free(&jobs->job);
+
+        rc = v2m_jobs_find(jobs->mongo, jobs->id, jobs->owner, &jobs->job,
+                           error);
+
+        if (rc == V2M_OK && jobs->job.state == V2M_JOB_UPLOADING) {
+            return v2m_error_set(error, V2M_CONFLICT,
+                                 "the upload of this job is still under way");
+        }
+
+        if (rc == V2M_OK) {
+            rc = ngx_http_v2m_jobs_delete_once(jobs->mongo, &jobs->job, error);
+        }
+
+        if (rc != V2M_CONFLICT) {
+            return rc;
+        }
+    }
+
+    return v2m_error_set(error, V2M_UNAVAILABLE, "job %s changes all the time",
+                         jobs->id);
 }
 
 

@@ -469,6 +469,43 @@ next_millisecond(void)
 
 
 static void
+test_remove_unchanged(void **state)
+{
+    int         change;
+    v2m_id_t    id;
+    v2m_job_t   job;
+    v2m_error_t error;
+
+    static const test_transition_t changes[] = { TEST_START, TEST_PROGRESS,
+                                                 TEST_READY };
+
+    (void) state;
+
+    need_store();
+
+    make(id, V2M_JOB_QUEUED);
+    job = get(id);
+
+    for (change = 0; change < 3; change++) {
+        v2m_job_free(&job);
+        job = get(id);
+        next_millisecond();
+
+        assert_ok(apply(id, changes[change]), &error);
+        assert_int_equal(v2m_jobs_remove_unchanged(mongo, &job, &error),
+                         V2M_CONFLICT);
+    }
+
+    v2m_job_free(&job);
+    job = get(id);
+    assert_ok(v2m_jobs_remove_unchanged(mongo, &job, &error), &error);
+    assert_int_equal(v2m_jobs_remove_unchanged(mongo, &job, &error),
+                     V2M_CONFLICT);
+    v2m_job_free(&job);
+}
+
+
+static void
 test_sweep(void **state)
 {
     int         i, places[6];
@@ -639,6 +676,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_notified, setup, teardown),
         cmocka_unit_test_setup_teardown(test_find, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_remove_unchanged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_abandon, setup, teardown),
         cmocka_unit_test_setup_teardown(test_adopt, setup, teardown),
