@@ -99,13 +99,13 @@ class Child:
 
         self.log = b""
         self.usage = None
+        self.peak_kib = 0
         self.waiter = threading.Thread(target=self._wait)
         self.waiter.start()
 
     def _wait(self):
         with self.process.stderr as log:
             self.log = log.read()
-        # the largest resident size is known only to whoever waits
         _, status, self.usage = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
 
@@ -126,6 +126,17 @@ class Child:
         if not READ <= kind <= FAILED or length > RANGE + TEXT + 64:
             raise ProtocolError(f"frame {kind} of {length} bytes")
         return kind, self._take(length)
+
+    def measure(self):
+        """Looks at the largest resident size so far.  What wait() tells is
+        no use: it counts this process, which the child was before exec()."""
+        try:
+            with open(f"/proc/{self.process.pid}/status") as status:
+                for line in status:
+                    if line.startswith("VmHWM:"):
+                        self.peak_kib = int(line.split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended since
 
     def end(self):
         """Ends the child and returns the exit status."""
@@ -188,6 +199,7 @@ def _last(result, kind, payload):
 def _talk(child, result, source, answer):
     while True:
         kind, payload = child.receive()
+        child.measure()
 
         if kind == READ:
             child.send(DATA, _read(result, payload, source, answer))
@@ -231,7 +243,7 @@ def transcode(source, threads=1, timeout=60, answer=_whole, **options):
         source.close()
 
     result.log = child.log.decode(errors="replace")
-    result.peak_kib = child.usage.ru_maxrss
+    result.peak_kib = child.peak_kib
     result.cpu = child.usage.ru_utime + child.usage.ru_stime
     result.mp3 = bytes(result.mp3)
     return result

@@ -968,6 +968,23 @@ def test_unusual_numbers_of_channels(channels):
         media.check(result, 4 / channels, tolerance=0.001, quiet=False)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"),
+                                   float("-inf"), 1e30, -1e10, 100.0])
+@pytest.mark.parametrize("options", [{}, {"bitrate": 128},
+                                     {"samplerate": 32000}])
+def test_samples_that_are_no_sound(value, options):
+    data = bytearray(media.ffmpeg(
+        "tone.wav", *media.tones(media.MONO), "-c:a",
+        "pcm_f32le").read_bytes())
+    start = data.index(b"data") + 8
+    for number in (*range(1000, 3000), *range(20_000, 40_000, 7)):
+        struct.pack_into("<f", data, start + 4 * number, value)
+
+    result = channel.transcode(data, **options)
+    assert not result.failed and result.status == 0
+    media.Mp3(result.mp3).check()
+
+
 # How many broken files of each kind: V2M_BROKEN=1000 looks for trouble.
 BROKEN = int(os.environ.get("V2M_BROKEN", 8))
 

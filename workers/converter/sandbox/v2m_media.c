@@ -152,6 +152,7 @@ v2m_media_open_format(v2m_media_t *media, const AVInputFormat *format,
     av_dict_set(&options, "protocol_whitelist", "", 0);
     av_dict_set(&options, "probesize", V2M_MEDIA_TRACKS_PROBE, 0);
     av_dict_set(&options, "fpsprobesize", "0", 0);
+    av_dict_set(&options, "ignore_chapters", "1", 0);
 
     /* frees the context when it fails */
     rc = avformat_open_input(&media->format, "", format, &options);
@@ -293,7 +294,12 @@ v2m_media_read_times(v2m_media_t *media)
     AVFormatContext *format;
 
     format = media->format;
-    media->origin = v2m_media_earlier(AV_NOPTS_VALUE, format->start_time);
+
+    /* where tracks are hidden, the file's start is that of its clock */
+    media->origin = media->mask.count > 0
+                        ? 0
+                        : v2m_media_earlier(AV_NOPTS_VALUE, format->start_time);
+
     media->declared = AV_NOPTS_VALUE;
     media->whole = format->duration > 0 ? format->duration : AV_NOPTS_VALUE;
     media->last = AV_NOPTS_VALUE;
@@ -387,6 +393,7 @@ v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
                v2m_error_t *error)
 {
     int                  rc;
+    v2m_byte_source_t    masked;
     const AVInputFormat *format;
 
     memset(media, 0, sizeof(*media));
@@ -395,7 +402,11 @@ v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
         return v2m_error_set(error, V2M_INVALID, "the file is empty");
     }
 
-    rc = v2m_avio_open_source(&media->input, source, error);
+    rc = v2m_mask_open(&media->mask, source, &masked, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_avio_open_source(&media->input, &masked, error);
+    }
 
     if (rc == V2M_OK) {
         rc = v2m_media_probe(media, &format, error);
@@ -418,6 +429,11 @@ v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
     }
 
     v2m_media_read_times(media);
+
+    /* FFmpeg keeps an index of each packet, for seeks, which there are none */
+    if (av_match_list(format->name, "flv", ',')) {
+        media->input.context->seekable = 0;
+    }
 
     if (v2m_media_is_mov(media)) {
         media->ahead = av_packet_alloc();

@@ -15,11 +15,13 @@
 #include "v2m_avio.h"
 #include "v2m_bytes.h"
 #include "v2m_error.h"
+#include "v2m_mask.h"
 
 typedef struct {
     AVFormatContext *format;
     AVStream        *stream; /* the track chosen */
     const AVCodec   *decoder;
+    v2m_mask_t       mask;
     v2m_avio_t       input;
     int              track;  /* its number, from 1 */
     int              tracks; /* how many audio tracks there are */

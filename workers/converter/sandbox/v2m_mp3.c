@@ -6,6 +6,9 @@
 
 #include "v2m_resampler.h"
 
+/* Full scale is 1: a lossy codec may go beyond, but not far. */
+#define V2M_MP3_LOUDEST 2.0f
+
 /* What MPEG-2 and 2.5, for low sample rates, have at most: Hz and kbit/s. */
 #define V2M_MP3_MPEG25_RATE    12000
 #define V2M_MP3_MPEG25_BITRATE 64
@@ -251,6 +254,28 @@ v2m_mp3_send(v2m_mp3_t *mp3, const AVFrame *frame, v2m_error_t *error)
 }
 
 
+/* What is no sound, such as a broken file's, LAME cannot stand. */
+static void
+v2m_mp3_limit(AVFrame *frame, int channels)
+{
+    int    i, channel;
+    float *samples;
+
+    for (channel = 0; channel < channels; channel++) {
+        samples = (float *) frame->extended_data[channel];
+
+        for (i = 0; i < frame->nb_samples; i++) {
+            if (samples[i] > V2M_MP3_LOUDEST) {
+                samples[i] = V2M_MP3_LOUDEST;
+
+            } else if (!(samples[i] >= -V2M_MP3_LOUDEST)) {
+                samples[i] = samples[i] < 0 ? -V2M_MP3_LOUDEST : 0; /* NaN */
+            }
+        }
+    }
+}
+
+
 /* Takes one frame from the queue.  The encoder may still refer to the last
  * one, so each gets a buffer of its own. */
 static int
@@ -275,6 +300,7 @@ v2m_mp3_encode_frame(v2m_mp3_t *mp3, AVAudioFifo *queue, int samples,
         return v2m_error_set(error, V2M_ERROR, "out of memory");
     }
 
+    v2m_mp3_limit(frame, mp3->encoder->ch_layout.nb_channels);
     mp3->samples += samples;
 
     return v2m_mp3_send(mp3, frame, error);
