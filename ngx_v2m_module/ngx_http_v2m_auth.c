@@ -78,8 +78,8 @@ ngx_http_v2m_authenticate(ngx_http_request_t *r)
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
 
-    rc = v2m_token_verify(mcf->key, (char *) p, last - p, ngx_time(),
-                          &ctx->claims, &error);
+    rc = v2m_token_cache_verify(mcf->cache, (char *) p, last - p, ngx_time(),
+                                &ctx->claims, &error);
 
     if (rc == V2M_DENIED) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

@@ -8,6 +8,9 @@
 #include "ngx_http_v2m_publish.h"
 #include "v2m_gridfs.h"
 
+/* Tokens that a worker process remembers; each takes about 1 KiB. */
+#define NGX_HTTP_V2M_TOKENS_REMEMBERED 1024
+
 /* What a directive's value must be; begins as an ngx_conf_post_t. */
 typedef struct {
     ngx_conf_post_handler_pt post_handler;
@@ -615,6 +618,7 @@ ngx_http_v2m_init_backends(ngx_cycle_t *cycle, ngx_http_v2m_main_conf_t *mcf)
 static ngx_int_t
 ngx_http_v2m_init_process(ngx_cycle_t *cycle)
 {
+    v2m_error_t               error;
     ngx_http_v2m_main_conf_t *mcf;
 
     /* nginx's cache helpers come here as well */
@@ -626,11 +630,19 @@ ngx_http_v2m_init_process(ngx_cycle_t *cycle)
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_v2m_module);
 
-    if (mcf == NULL || !mcf->endpoints) {
+    if (mcf == NULL || !mcf->tokens) {
         return NGX_OK;
     }
 
-    return ngx_http_v2m_init_backends(cycle, mcf);
+    if (v2m_token_cache_create(&mcf->cache, mcf->key,
+                               NGX_HTTP_V2M_TOKENS_REMEMBERED, &error)
+        != V2M_OK)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "v2m: %s", error.text);
+        return NGX_ERROR;
+    }
+
+    return mcf->endpoints ? ngx_http_v2m_init_backends(cycle, mcf) : NGX_OK;
 }
 
 
@@ -641,9 +653,12 @@ ngx_http_v2m_exit_process(ngx_cycle_t *cycle)
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_v2m_module);
 
-    if (mcf == NULL || !mcf->endpoints) {
+    if (mcf == NULL) {
         return;
     }
+
+    v2m_token_cache_destroy(mcf->cache);
+    mcf->cache = NULL;
 
     ngx_http_v2m_publisher_exit(mcf->publisher);
     mcf->publisher = NULL;

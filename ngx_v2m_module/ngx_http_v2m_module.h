@@ -14,6 +14,7 @@
 #include "v2m_id.h"
 #include "v2m_mongo.h"
 #include "v2m_token.h"
+#include "v2m_token_cache.h"
 #include "v2m_users.h"
 
 typedef struct ngx_http_v2m_publisher_s ngx_http_v2m_publisher_t;
@@ -49,6 +50,7 @@ typedef struct {
     ngx_flag_t problems;  /* some location has problem details */
 
     /* made in each worker process, NULL elsewhere */
+    v2m_token_cache_t        *cache;
     v2m_mongo_t              *mongo;
     v2m_users_t              *users;
     ngx_http_v2m_publisher_t *publisher;
