@@ -573,6 +573,11 @@ ngx_http_v2m_upload_fail(ngx_http_v2m_upload_t *upload)
 
     rc = upload->status;
 
+    if (r->reading_body) {
+        /* nginx closes the connection then: let the answer say so */
+        r->keepalive = 0;
+    }
+
     /* an error_page may keep the request, but not this upload */
     r->read_event_handler = ngx_http_block_reading;
 
