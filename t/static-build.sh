@@ -36,7 +36,7 @@ fetch_sources() {
     local version codename file source lists=$dir/apt apt
 
     version=$(nginx -v 2>&1 | sed -n 's,.*nginx/\([0-9.]*\).*,\1,p')
-    codename=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
+    codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 
     say "fetching the sources of nginx $version"
 

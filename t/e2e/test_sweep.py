@@ -30,6 +30,17 @@ def make_chunks(stack, job_id, count):
     ])
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_other_sweep(stack):
+    """The stack's own would do what the tests wait for."""
+    runs = (stack.run / "pids" / "sweep").exists()
+    if runs:
+        stack.stop("sweep")
+    yield
+    if runs:
+        stack.start("sweep")
+
+
 @pytest.fixture
 def sweep(spawn, queue):
     def run(*arguments, status=0, **settings):
