@@ -43,7 +43,7 @@ our sub nothing_is_left {
     my $owner = shift;
 
     wait_for(sub { !@{ store('jobs_of', $owner) } }, 'the jobs to go');
-    is_gone($_) for access_log_text() =~ /job=([0-9a-f]{24})/g;
+    is_gone($_) for logged_jobs();
     is_deeply([messages()], []);
 }
 
@@ -52,6 +52,8 @@ run_tests();
 __DATA__
 
 === TEST 1: 400, no file at all
+--- config
+access_log logs/jobs.log v2m;
 --- scenario
 my ($authorization, $owner) = make_owner();
 my @head = (Authorization => $authorization);
@@ -71,6 +73,7 @@ nothing_is_left($owner);
 
 === TEST 2: 400, a form without a file, or with several
 --- config
+access_log logs/jobs.log v2m;
 v2m_chunk_size 16k;
 --- scenario
 my ($authorization, $owner) = make_owner();
@@ -101,6 +104,7 @@ nothing_is_left($owner);
 
 === TEST 3: 400, a malformed form
 --- config
+access_log logs/jobs.log v2m;
 v2m_chunk_size 16k;
 --- scenario
 my ($authorization, $owner) = make_owner();
@@ -142,6 +146,8 @@ nothing_is_left($owner);
 
 
 === TEST 4: 400, malformed chunks
+--- config
+access_log logs/jobs.log v2m;
 --- scenario
 my ($authorization, $owner) = make_owner();
 my $chunk = "20000\r\n" . random_bytes(0x20000) . "\r\n";
@@ -177,6 +183,8 @@ is(two(PUT => '/upload/a', body => 'x')->code, 401);
 
 
 === TEST 6: 404, what only begins like the endpoint
+--- config
+access_log logs/jobs.log v2m;
 --- scenario
 my ($authorization, $owner) = make_owner();
 
@@ -190,6 +198,8 @@ nothing_is_left($owner);
 
 
 === TEST 7: 405 says what is allowed
+--- config
+access_log logs/jobs.log v2m;
 --- scenario
 my ($authorization, $owner) = make_owner();
 
@@ -206,6 +216,7 @@ nothing_is_left($owner);
 
 === TEST 8: 408, the client sends nothing more
 --- config
+access_log logs/jobs.log v2m;
 client_body_timeout 400ms;
 v2m_chunk_size 16k;
 --- scenario
@@ -231,6 +242,7 @@ nothing_is_left($owner);
 
 === TEST 9: 413, declared: before the body
 --- config
+access_log logs/jobs.log v2m;
 location /small {
     client_max_body_size 100k;
     v2m_upload;
@@ -253,6 +265,7 @@ nothing_is_left($owner);
 
 === TEST 10: 413, without a length: while it arrives
 --- config
+access_log logs/jobs.log v2m;
 v2m_chunk_size 16k;
 location /small {
     client_max_body_size 100k;
@@ -278,6 +291,8 @@ nothing_is_left($owner);
 
 
 === TEST 11: 415, types and codings that are no video
+--- config
+access_log logs/jobs.log v2m;
 --- scenario
 my ($authorization, $owner) = make_owner();
 
@@ -304,6 +319,8 @@ is_stored(decode_json($response->content)->{id}, 'x', owner => $owner);
 
 
 === TEST 12: 422, the option and what it takes are named, before the body
+--- config
+access_log logs/jobs.log v2m;
 --- scenario
 my ($authorization, $owner) = make_owner();
 
@@ -368,6 +385,7 @@ is(read_response($socket)->content, "ok\n");
 
 === TEST 14: an error_page of the operator's takes over in the middle of a body
 --- config
+access_log logs/jobs.log v2m;
 v2m_chunk_size 16k;
 location /small {
     client_max_body_size 100k;

@@ -15,8 +15,8 @@ use MIME::Base64 qw(encode_base64);
 use V2M::Client qw(http wait_for);
 use V2M::Token qw(bearer unique);
 
-our @EXPORT = qw(chunk_lengths is_gone is_stored make_job make_owner messages
-    random_bytes store wait_ready);
+our @EXPORT = qw(chunk_lengths is_gone is_stored logged_jobs make_job make_owner
+    messages random_bytes store wait_ready);
 
 # Suites give nginx other addresses; what is asked here never goes astray.
 BEGIN {
@@ -165,6 +165,17 @@ sub is_stored {
 
 sub messages {
     return @{ store('messages', $ENV{VIDEO_QUEUE}) };
+}
+
+
+# The ids of the requests' jobs, in a block that has in its config
+#
+#     access_log logs/jobs.log v2m;
+sub logged_jobs {
+    my $path = main::server_root() . '/logs/jobs.log';
+
+    open my $file, '<', $path or die "$path: $!\n";
+    return map { / job=([0-9a-f]{24})$/ ? $1 : () } <$file>;
 }
 
 
