@@ -213,6 +213,33 @@ def assert_refused(result, *words):
     assert 10 < len(result.text) <= channel.TEXT
 
 
+@pytest.mark.parametrize("name, options", [
+    ("live.webm", ("-c:a", "libopus", "-c:v", *VP9.split(), "-live", 1)),
+    ("live.mkv", ("-c:a", "aac", "-c:v", *H264.split(), "-live", 1)),
+    ("live.flv", ("-c:a", "aac", "-c:v", "flv1", "-flvflags",
+                  "no_duration_filesize")),
+])
+def test_recording_that_does_not_know_its_length(name, options):
+    """As browsers make them: the length comes last, and so does not come."""
+    path = media.ffmpeg(name, *media.tones(media.STEREO, 2),
+                        *media.picture(2), *options)
+    result = channel.transcode(path)
+    media.check(result, 2, [(440,), (1000,)], media.LEVEL, tolerance=0.05)
+
+    assert result.progress[-1] > 80
+
+
+@pytest.mark.parametrize("magic, frame, rate", [
+    (b"#!AMR\n", b"\x3c" + bytes(range(31)), 8000),
+    (b"#!AMR-WB\n", b"\x44" + bytes(range(60)), 16000),
+])
+def test_speech_of_old_telephones(magic, frame, rate):
+    """No encoder for these is at hand: it is noise, but of the right
+    length."""
+    mp3, _ = media.check(channel.transcode(magic + 50 * frame), 1)
+    assert mp3.first.rate == rate and mp3.first.channels == 1
+
+
 # To the sample: where is what in time?
 
 
@@ -536,6 +563,21 @@ def test_track(default, track, tone):
     media.check(result, 1, [(tone,)], tolerance=0.05)
 
     assert "of 3" in result.text
+
+
+def test_track_that_cannot_be_decoded():
+    """The next one is taken, but not instead of one that was asked for."""
+    data = media.ffmpeg(
+        "two.mov", *media.tones((440,)), *media.tones((1000,)), "-map", 0,
+        "-map", 1, "-c:a", "pcm_s16le").read_bytes()
+    place = data.index(b"sowt")
+    data = data[:place] + b"QclQ" + data[place + 4:]
+
+    result = channel.transcode(data)
+    media.check(result, 1, [(1000,)], quiet=False)
+    assert "track 2 of 2" in result.text
+    assert_refused(channel.transcode(data, track=1), "PureVoice",
+                   "not supported")
 
 
 def test_track_that_does_not_exist():
