@@ -565,6 +565,19 @@ def test_track(default, track, tone):
     assert "of 3" in result.text
 
 
+@pytest.mark.parametrize("name", ["lengths.mkv", "lengths.mp4",
+                                  "lengths.wmv", "lengths.ts"])
+def test_tracks_of_different_lengths(name):
+    """That another one is longer does not make a file truncated."""
+    path = media.ffmpeg(
+        name, *media.tones((440,), 1), *media.tones((1000,), 3),
+        *media.picture(2, 25), "-map", 0, "-map", 1, "-map", 2, "-c:a",
+        "wmav2" if name.endswith("wmv") else "ac3", "-c:v", "mpeg2video")
+    for track, tone, seconds in ((1, 440, 1), (2, 1000, 3)):
+        result = channel.transcode(path, track=track)
+        media.check(result, seconds, [(tone,)], tolerance=0.11)
+
+
 def test_track_that_cannot_be_decoded():
     """The next one is taken, but not instead of one that was asked for."""
     data = media.ffmpeg(

@@ -319,10 +319,7 @@ v2m_media_read_times(v2m_media_t *media)
     for (i = 0; i < format->nb_streams; i++) {
         stream = format->streams[i];
 
-        if (stream != media->stream
-            && (media->last == AV_NOPTS_VALUE
-                || stream->codecpar->codec_type != AVMEDIA_TYPE_VIDEO))
-        {
+        if (stream != media->stream && media->last == AV_NOPTS_VALUE) {
             stream->discard = AVDISCARD_ALL;
         }
     }
