@@ -578,8 +578,11 @@ ngx_http_v2m_upload_fail(ngx_http_v2m_upload_t *upload)
         r->keepalive = 0;
     }
 
-    /* an error_page may keep the request, but not this upload */
+    /* an error_page may keep the request, and a client that still sends the
+     * connection, but not this upload */
+
     r->read_event_handler = ngx_http_block_reading;
+    ngx_http_v2m_upload_drop(upload);
 
     if (rc == NGX_HTTP_REQUEST_TIME_OUT && !c->error) {
         /* nginx itself would close the connection without a word */

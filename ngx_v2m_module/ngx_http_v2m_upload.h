@@ -79,4 +79,8 @@ ngx_int_t ngx_http_v2m_upload_append(ngx_http_v2m_upload_t *upload,
  * nothing else is in flight. */
 void ngx_http_v2m_upload_finish(ngx_http_v2m_upload_t *upload);
 
+/* Begins to remove what an upload that failed has stored; nothing may be in
+ * flight.  By itself that happens when the request ends. */
+void ngx_http_v2m_upload_drop(ngx_http_v2m_upload_t *upload);
+
 #endif /* NGX_HTTP_V2M_UPLOAD_H */

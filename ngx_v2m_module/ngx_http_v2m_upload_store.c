@@ -45,7 +45,6 @@ static ngx_http_v2m_insert_t             *
 ngx_http_v2m_upload_free_insert(ngx_http_v2m_upload_t *upload);
 static void ngx_http_v2m_upload_release(void *data);
 static void ngx_http_v2m_upload_free(void *data);
-static void ngx_http_v2m_upload_drop(ngx_http_v2m_upload_t *upload);
 
 
 ngx_int_t
@@ -477,7 +476,7 @@ ngx_http_v2m_drop_run(void *data, v2m_error_t *error)
 }
 
 
-static void
+void
 ngx_http_v2m_upload_drop(ngx_http_v2m_upload_t *upload)
 {
     ngx_http_v2m_drop_t *drop;
