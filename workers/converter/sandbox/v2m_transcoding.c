@@ -188,9 +188,10 @@ v2m_run_describe(v2m_run_t *run)
 static int
 v2m_run_begin(v2m_run_t *run, v2m_error_t *error)
 {
-    int                  rc, rate, channels;
-    AVDictionary        *tags;
-    const v2m_options_t *options;
+    int                    rc, rate, channels;
+    v2m_encoder_settings_t settings;
+    AVDictionary          *tags;
+    const v2m_options_t   *options;
 
     options = &run->in->options;
     run->begun = 1;
@@ -217,8 +218,12 @@ v2m_run_begin(v2m_run_t *run, v2m_error_t *error)
     v2m_tags_copy(&tags, v2m_media_tags(&run->media));
     v2m_tags_copy_language(&tags, run->media.stream->metadata);
 
-    rc = v2m_mp3_open(&run->mp3, &run->in->sink, rate, channels, options, tags,
-                      error);
+    settings.rate = rate;
+    settings.channels = channels;
+    settings.options = options;
+
+    rc = v2m_mp3_open(&run->mp3, &run->in->sink, &settings, run->in->threads,
+                      tags, error);
     av_dict_free(&tags);
 
     return rc;
@@ -243,7 +248,7 @@ v2m_run_encode(v2m_run_t *run, v2m_error_t *error)
                              (long long) limit / 1000000);
     }
 
-    return v2m_mp3_encode(&run->mp3, run->resampler.queue, 0, error);
+    return v2m_mp3_encode(&run->mp3, run->resampler.queue, error);
 }
 
 
@@ -453,10 +458,10 @@ v2m_run_check(v2m_run_t *run, v2m_error_t *error)
     rc = v2m_resampler_flush(&run->resampler, error);
 
     if (rc == V2M_OK) {
-        rc = v2m_mp3_encode(&run->mp3, run->resampler.queue, 1, error);
+        rc = v2m_mp3_encode(&run->mp3, run->resampler.queue, error);
     }
 
-    if (rc == V2M_OK && run->mp3.samples == 0) {
+    if (rc == V2M_OK && v2m_mp3_samples(&run->mp3) == 0) {
         v2m_media_time(time, v2m_timeline_position(&run->timeline));
         return v2m_error_set(error, V2M_INVALID,
                              "the cut leaves nothing: the audio ends at %s",
@@ -500,7 +505,7 @@ v2m_run(v2m_run_t *run, v2m_error_t *error)
         return rc;
     }
 
-    run->out->samples = run->mp3.samples;
+    run->out->samples = v2m_mp3_samples(&run->mp3);
 
     return v2m_mp3_finish(&run->mp3, &run->out->length, error);
 }
