@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 
 #include "v2m_config.h"
 #include "v2m_convert.h"
+#include "v2m_cores.h"
 #include "v2m_log.h"
 #include "v2m_mongo.h"
 #include "v2m_worker.h"
@@ -21,6 +21,9 @@
 #define V2M_CONVERTER_MONGO_TIMEOUT_MS 15000
 
 #define V2M_CONVERTER_CHILD "v2m-transcode"
+
+/* Of what V2M_JOBS and V2M_THREADS may be. */
+#define V2M_CONVERTER_CORES 256
 
 typedef struct {
     char   *mongo_uri;
@@ -59,24 +62,6 @@ static const char v2m_converter_help[] =
     "  V2M_TRANSCODE    the program for the media (v2m-transcode, beside this\n"
     "                   one)\n"
     "  V2M_LOG_LEVEL    debug, info, warning or error (info)\n";
-
-
-static int64_t
-v2m_converter_cores(void)
-{
-    int       count;
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-
-    if (sched_getaffinity(0, sizeof(set), &set) == -1) {
-        return 1;
-    }
-
-    count = CPU_COUNT(&set);
-
-    return count < 1 ? 1 : count > 256 ? 256 : count;
-}
 
 
 /* The path of the transcoder beside this program. */
@@ -136,7 +121,8 @@ v2m_converter_read(v2m_converter_settings_t *settings, v2m_error_t *error)
     int     rc;
     int64_t cores;
 
-    cores = v2m_converter_cores();
+    cores = v2m_cores("");
+    cores = cores > V2M_CONVERTER_CORES ? V2M_CONVERTER_CORES : cores;
 
     if ((rc = v2m_config_required("V2M_MONGO_URI", &settings->mongo_uri, error))
             != V2M_OK
@@ -149,11 +135,12 @@ v2m_converter_read(v2m_converter_settings_t *settings, v2m_error_t *error)
         || (rc = v2m_config_string("MP3_QUEUE", "mp3", &settings->reply_queue,
                                    error))
                != V2M_OK
-        || (rc = v2m_config_integer("V2M_JOBS", cores, 1, 256, &settings->jobs,
-                                    error))
+        || (rc = v2m_config_integer("V2M_JOBS", cores, 1, V2M_CONVERTER_CORES,
+                                    &settings->jobs, error))
                != V2M_OK
-        || (rc = v2m_config_integer("V2M_THREADS", cores, 1, 256,
-                                    &settings->threads, error))
+        || (rc =
+                v2m_config_integer("V2M_THREADS", cores, 1, V2M_CONVERTER_CORES,
+                                   &settings->threads, error))
                != V2M_OK
         || (rc = v2m_config_integer("V2M_ATTEMPTS", 5, 1, 1000,
                                     &settings->attempts, error))
