@@ -4,20 +4,20 @@ use lib 't/lib';
 use V2M;
 use V2M::Store;
 
-our sub begin {
+sub begin {
     wait_ready();
     return make_owner();
 }
 
 # A form as browsers send it.
-our sub form {
+sub form {
     my ($boundary, @parts) = @_;
 
     return join '', map("--$boundary\r\nContent-Disposition: form-data; $_\r\n",
         @parts), "--$boundary--\r\n";
 }
 
-our sub upload_form {
+sub upload_form {
     my ($request, $authorization, @parts) = @_;
 
     return $request->(POST => '/upload', Authorization => $authorization,
@@ -26,7 +26,7 @@ our sub upload_form {
 }
 
 # The id in a good answer.
-our sub id_of {
+sub id_of {
     my $response = shift;
 
     is($response->code, 201, 'created');

@@ -11,7 +11,7 @@ our $size = 2_000_000;
 
 # Waits until what was sent is stored as far as it fills chunks; returns the
 # job's id.
-our sub wait_stored {
+sub wait_stored {
     my ($owner, $sent) = @_;
     my $id;
 
@@ -21,12 +21,12 @@ our sub wait_stored {
     return $id;
 }
 
-our sub stored {
+sub stored {
     return scalar @{ store('file', 'videos', $_[0])->{chunks} };
 }
 
 # The server has nothing to do any more.
-our sub is_idle {
+sub is_idle {
     my $status;
 
     ok(eval {

@@ -24,7 +24,7 @@ add_block_preprocessor(sub { $_->start for $mongo, $rabbit });
 our $size = 1_000_000;
 
 # Begins an upload: the head of the request and so many bytes.
-our sub begin_upload {
+sub begin_upload {
     my ($authorization, $bytes) = @_;
     my $socket = connect_gateway();
 
@@ -37,7 +37,7 @@ our sub begin_upload {
 }
 
 # Sends more; what is closed on the other side does not matter.
-our sub send_more {
+sub send_more {
     my ($socket, $bytes) = @_;
 
     local $SIG{PIPE} = 'IGNORE';
@@ -45,7 +45,7 @@ our sub send_more {
     $socket->flush;
 }
 
-our sub wait_chunks {
+sub wait_chunks {
     my ($owner, $count) = @_;
     my $id;
 
@@ -57,7 +57,7 @@ our sub wait_chunks {
     return $id;
 }
 
-our sub is_unavailable {
+sub is_unavailable {
     my ($response, $detail) = @_;
 
     is($response->code, 503);

@@ -8,7 +8,7 @@ use V2M::Store;
 
 # curl 7.88 loses an answer that comes before it sent all, which nginx follows
 # with a reset of the stream, as it may.
-our sub two {
+sub two {
     my ($method, $path, %headers) = @_;
     my $body = delete $headers{body} // '';
     my $h2 = V2M::Http2->new;
@@ -19,7 +19,7 @@ our sub two {
     return $h2->response($stream);
 }
 
-our sub form {
+sub form {
     my ($boundary, @parts) = @_;
 
     return join '', map("--$boundary\r\nContent-Disposition: form-data; $_\r\n",
@@ -27,7 +27,7 @@ our sub form {
 }
 
 # An error of this status whose detail matches.
-our sub is_problem {
+sub is_problem {
     my ($response, $status, $detail, $what) = @_;
     my $problem = decode_json($response->content);
 
@@ -39,7 +39,7 @@ our sub is_problem {
 }
 
 # No job of that owner, no message, and nothing of the uploads that were begun.
-our sub nothing_is_left {
+sub nothing_is_left {
     my $owner = shift;
 
     wait_for(sub { !@{ store('jobs_of', $owner) } }, 'the jobs to go');
