@@ -110,6 +110,11 @@ def change_job(job_id, changes):
     jobs.update_one({"_id": bson.ObjectId(job_id)}, {"$set": changes})
 
 
+def note_attempt(job_id, file_id):
+    jobs.update_one({"_id": bson.ObjectId(job_id)},
+                    {"$set": {"attempts": [bson.ObjectId(file_id)]}})
+
+
 def change_file(database, file_id, changes):
     client[database]["fs.files"].update_one(
         {"_id": bson.ObjectId(file_id)}, {"$set": changes})
