@@ -23,6 +23,7 @@
 
 #define V2M_AMQP_NAME_MAX 255 /* of a short string of the protocol */
 #define V2M_AMQP_CA_FILE  "/etc/ssl/certs/ca-certificates.crt"
+#define V2M_AMQP_CLOSE_S  1 /* for the broker to close as well */
 
 /*
  * Messages go over one channel.  Queues are looked up and declared on a
@@ -450,8 +451,8 @@ v2m_amqp_connect(v2m_amqp_t **result, const char *text,
 void
 v2m_amqp_close(v2m_amqp_t *amqp)
 {
-    int                     fd;
-    amqp_connection_close_t method;
+    int            fd;
+    struct timeval timeout = { V2M_AMQP_CLOSE_S, 0 };
 
     if (amqp == NULL) {
         return;
@@ -459,13 +460,13 @@ v2m_amqp_close(v2m_amqp_t *amqp)
 
     fd = amqp_get_sockfd(amqp->connection);
 
+    /* Without waiting for the answer, what is still on its way here would make
+     * the system reset the connection, and the broker lose what it has not
+     * read yet. */
+
     if (fd != -1 && v2m_socket_writable(fd, 0)) {
-        memset(&method, 0, sizeof(method));
-        method.reply_code = AMQP_REPLY_SUCCESS;
-        method.reply_text = amqp_cstring_bytes("bye");
-        amqp_send_method(amqp->connection, 0, AMQP_CONNECTION_CLOSE_METHOD,
-                         &method);
-        v2m_socket_discard(fd);
+        amqp_set_rpc_timeout(amqp->connection, &timeout);
+        amqp_connection_close(amqp->connection, AMQP_REPLY_SUCCESS);
     }
 
     amqp_destroy_connection(amqp->connection);

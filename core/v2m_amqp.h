@@ -38,7 +38,8 @@ int v2m_amqp_check_queue(const char *queue, v2m_error_t *error);
 int v2m_amqp_connect(v2m_amqp_t **amqp, const char *url,
                      const v2m_amqp_options_t *options, v2m_error_t *error);
 
-/* Closes without waiting for the broker's answer.  NULL is allowed. */
+/* Closes; waits for a second at most for the broker to have taken everything
+ * that was sent before.  NULL is allowed. */
 void v2m_amqp_close(v2m_amqp_t *amqp);
 
 /*

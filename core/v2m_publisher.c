@@ -453,15 +453,13 @@ v2m_publisher_run(void *data)
             v2m_publisher_serve(publisher, &error);
         }
 
-        v2m_amqp_close(publisher->amqp);
-        publisher->amqp = NULL;
-
-        if (v2m_publisher_stopping(publisher)) {
-            break;
+        if (!v2m_publisher_stopping(publisher)) {
+            v2m_publisher_set_state(publisher, 0, 0, &error);
+            v2m_publisher_give_up(publisher, &error);
         }
 
-        v2m_publisher_set_state(publisher, 0, 0, &error);
-        v2m_publisher_give_up(publisher, &error);
+        v2m_amqp_close(publisher->amqp);
+        publisher->amqp = NULL;
 
         if (rc == V2M_OK
             && v2m_clock_ms() - connected_ms > V2M_PUBLISHER_GOOD_MS) {

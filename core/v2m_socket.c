@@ -78,14 +78,3 @@ v2m_socket_wait(int fd, int wake_fd, int timeout_ms)
            : pollfds[1].revents != 0 ? V2M_SOCKET_WOKEN
                                      : V2M_SOCKET_NOTHING;
 }
-
-
-void
-v2m_socket_discard(int fd)
-{
-    char unread[4096];
-
-    while (recv(fd, unread, sizeof(unread), MSG_DONTWAIT) > 0) {
-        /* void */
-    }
-}

@@ -25,8 +25,4 @@ typedef enum {
 /* Waits until the socket or wake_fd (may be -1) is readable. */
 v2m_socket_ready_t v2m_socket_wait(int fd, int wake_fd, int timeout_ms);
 
-/* Drops what was received but not read, without waiting: closing a socket
- * with unread data makes the other side lose what was sent last. */
-void v2m_socket_discard(int fd);
-
 #endif /* V2M_SOCKET_H */

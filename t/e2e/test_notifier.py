@@ -212,7 +212,7 @@ def test_failed(stack, notifier, queue, address):
     ("\x1b[31m\x85\u2028x", None),
 ], ids=["unicode", "long", "header", "mail", "disguise", "markup", "control"])
 def test_name(stack, notifier, queue, address, mail_server, name, shown):
-    """Whatever its name, a file makes no header, no mail and no markup."""
+    """S14: whatever its name, a file makes no header, no mail and no markup."""
     server = mail_server()
     notifier(V2M_SMTP_URL=server.url)
     job_id = make_job(stack, address, name=name, state="failed",
@@ -239,7 +239,7 @@ def test_name(stack, notifier, queue, address, mail_server, name, shown):
 
 
 def test_once(stack, notifier, queue, address):
-    """The same message, many times, to two notifiers: one mail."""
+    """F10: the same message, many times, to two notifiers: one mail."""
     notifier()
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
@@ -314,6 +314,7 @@ def test_foreign_message_on_a_classic_queue(stack, notifier, queue, address):
     '{"video_fid": 7, "padding": "' + "x" * 300000 + '"}', "[" * 100000,
 ], ids=lambda body: f"{len(body)}-bytes")
 def test_unusable_message(stack, notifier, queue, address, body):
+    """F11"""
     program = notifier()
     stack.publish(queue, body)
     wait_for(lambda: stack.depth(f"{queue}.dead") == 1)
@@ -348,9 +349,10 @@ def test_deleted_job(stack, notifier, queue, address):
 
 @pytest.mark.parametrize("username", [
     "nobody", "a@b\r\nBcc: victim@example.org", "a@b>\r\nDATA", "<a@b>",
-])
+    "müller@example.org", "ann@exämple.org", "a b@example.org",
+], ids=ascii)
 def test_unusable_address(stack, notifier, queue, username):
-    """The record's user name counts, whatever the message says."""
+    """S14: the record's user name counts, whatever the message says."""
     program = notifier()
     before = len(stack.mails())
     job_id = make_job(stack, username)
@@ -363,6 +365,7 @@ def test_unusable_address(stack, notifier, queue, username):
 
 
 def test_temporary_refusal(stack, notifier, queue, address, mail_server):
+    """F15"""
     refusals = iter(["451 later", "451 later"])
     server = mail_server(
         lambda verb: next(refusals, None) if verb == "RCPT" else None)
@@ -405,6 +408,7 @@ def test_last_attempt_on_a_classic_queue(stack, notifier, queue, address,
 @pytest.mark.parametrize("command", ["RCPT", "."])
 def test_refusal_for_good(stack, notifier, queue, address, mail_server,
                           command):
+    """F15"""
     server = mail_server(lambda verb: "550 5.1.1 unknown \x1b[31m"
                          if verb == command else None)
     program = notifier(V2M_SMTP_URL=server.url)
@@ -443,7 +447,7 @@ def test_hang_before_data(stack, notifier, queue, address, mail_server, verb):
 
 
 def test_hang_after_data(stack, notifier, queue, address, mail_server):
-    """The retry carries the same Message-ID, so that a reader's mail program
+    """F16: the retry carries the same Message-ID, so that a reader's mail program
     shows one mail."""
     hangs = iter(["hang"])
     server = mail_server(
@@ -625,6 +629,7 @@ def test_help(spawn):
 
 
 def test_started_before_the_broker(stack, spawn, queue, address, relay):
+    """F21"""
     way = relay(stack.env["V2M_AMQP_URL"])
     way.refuse()
     program = spawn("v2m-notifier", MP3_QUEUE=queue, V2M_AMQP_URL=way.url)
@@ -647,6 +652,7 @@ def test_started_before_the_broker(stack, spawn, queue, address, relay):
 
 
 def test_started_before_the_store(stack, notifier, queue, address, relay):
+    """F21, F6"""
     """It waits for it, however long that takes: no attempt is spent."""
     way = relay(stack.env["V2M_MONGO_URI"])
     way.refuse()
@@ -696,6 +702,7 @@ def test_queue_deleted(stack, notifier, queue, address):
 
 
 def test_mail_server_away(stack, notifier, queue, address, relay):
+    """F15"""
     way = relay(stack.env["V2M_SMTP_URL"])
     way.refuse()
     program = notifier(V2M_SMTP_URL=way.url, V2M_ATTEMPTS=20)
@@ -709,7 +716,7 @@ def test_mail_server_away(stack, notifier, queue, address, relay):
 
 
 def test_stop_gives_back(stack, notifier, queue, address, mail_server):
-    """SIGTERM while the mail server hangs: the message goes back."""
+    """F18: SIGTERM while the mail server hangs: the message goes back."""
     server = mail_server(lambda verb: "hang" if verb == "MAIL" else None)
     program = notifier(V2M_SMTP_URL=server.url, V2M_DRAIN=0)
     job_id = make_job(stack, address)

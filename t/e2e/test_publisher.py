@@ -69,7 +69,7 @@ def url(stack):
 
 
 def test_queue_deleted(stack, publisher, url, queue):
-    """What no queue took has failed; the queue is made again."""
+    """F3: what no queue took has failed; the queue is made again."""
     each = publisher(url)
     stack.delete(queue)
     each.send("a")
@@ -80,6 +80,7 @@ def test_queue_deleted(stack, publisher, url, queue):
 
 
 def test_refused_by_the_queue(stack, publisher, url, queue):
+    """F3"""
     with stack.amqp() as connection:
         connection.channel().queue_declare(queue, arguments={
             "x-max-length": 3, "x-overflow": "reject-publish"})
@@ -92,6 +93,7 @@ def test_refused_by_the_queue(stack, publisher, url, queue):
 
 
 def test_gone_before_the_confirm(stack, publisher, way, queue):
+    """F2"""
     each = publisher(way.url)
     way.freeze("down")
     before = way.carried["up"]
@@ -124,6 +126,7 @@ def test_confirmed_too_late(publisher, way):
 
 
 def test_refused_connections(publisher, way):
+    """F1"""
     way.refuse()
     each = publisher(way.url, up=False)
     each.wait("state unavailable cannot connect to RabbitMQ at 127.0.0.1:")
@@ -236,7 +239,7 @@ def own_url(broker):
 
 
 def test_blocked(publisher, own_url, own_queue, starved):
-    """Short of memory, the broker takes nothing more from who publishes."""
+    """F4: short of memory, the broker takes nothing more from who publishes."""
     each = publisher(own_url, own_queue)
     starved(True)
     each.send("a")

@@ -79,6 +79,7 @@ def test_takes_no_more_than_it_works_on(stack, worker, url, queue):
 
 
 def test_finishes_before_it_stops(stack, worker, url, queue, replies, gate):
+    """F18"""
     each = worker(url)
     stack.publish(queue, f"a until={gate} reply done")
     each.wait_begun("a")
@@ -226,7 +227,7 @@ def own_worker(broker, spawn, driver, own_queue, own_replies):
 
 def test_longer_than_the_heartbeat(broker, own_worker, relay, own_url,
                                    own_queue, own_replies):
-    """A job of minutes, on the scale of this broker's heartbeat."""
+    """F12: a job of minutes, on the scale of this broker's heartbeat."""
     way = relay(own_url)
     each = own_worker(way.url)
     broker.publish(own_queue, "a sleep=5500 reply done")
@@ -238,7 +239,7 @@ def test_longer_than_the_heartbeat(broker, own_worker, relay, own_url,
 
 def test_longer_than_the_acknowledgement_timeout(broker, own_worker, own_url,
                                                  own_queue, own_replies):
-    """A broker that does not wait for ever for an acknowledgement: the job
+    """F12: a broker that does not wait for ever for an acknowledgement: the job
     is done again elsewhere, and this worker goes on."""
     broker.rabbitmqctl("eval", "application:set_env(rabbit, "
                                "consumer_timeout, 1000), "

@@ -702,6 +702,46 @@ test_closed_by_the_broker(void **state)
 }
 
 
+/* What was acknowledged is so, although more was on its way here. */
+static void
+test_close(void **state)
+{
+    int              i, round;
+    v2m_test_t       test;
+    v2m_amqp_t      *consumer;
+    v2m_amqp_event_t event;
+
+    (void) state;
+
+    for (round = 0; round < 10; round++) {
+        setup(&test);
+        broker_make_classic(test.queue, 0);
+
+        for (i = 0; i < 300; i++) {
+            publish(&test, test.queue, "some message", "");
+        }
+
+        assert_depth(&test, test.queue, 300);
+        assert_int_equal(try_connect(&consumer, broker_url(), 5000, NULL),
+                         V2M_OK);
+        assert_int_equal(v2m_amqp_consume(consumer, test.queue, 200, NULL),
+                         V2M_OK);
+
+        for (i = 0; i < 50; i++) {
+            assert_int_equal(
+                v2m_amqp_wait(consumer, -1, TEST_PATIENCE_MS, &event, NULL),
+                V2M_OK);
+            assert_int_equal(event.type, V2M_AMQP_DELIVERY);
+            assert_int_equal(v2m_amqp_ack(consumer, event.tag, NULL), V2M_OK);
+        }
+
+        v2m_amqp_close(consumer);
+        assert_depth(&test, test.queue, 250);
+        finish(&test);
+    }
+}
+
+
 static void
 test_wake(void **state)
 {
@@ -769,6 +809,7 @@ main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_cancelled),
         cmocka_unit_test(test_closed_by_the_broker),
+        cmocka_unit_test(test_close),
         cmocka_unit_test(test_wake),
         cmocka_unit_test(test_without_heartbeats),
     };
