@@ -14,13 +14,15 @@ else
 need = @stack/packages.sh --quiet
 endif
 
-.PHONY: help packages build demo test up down status logs clean
+.PHONY: help packages build demo test bench up down status logs clean
 
 help:
 	@echo 'make demo    install what is missing, build, start the local stack, and take'
 	@echo '             a video through it; VIDEO=file.mp4 for one of your own'
 	@echo 'make test    install what is missing, build, and run every test;'
 	@echo '             PHASES="unit e2e" for some of them, see t/run --help'
+	@echo
+	@echo 'make bench   measure it beside its rivals; ROWS="1 5" for some rows only'
 	@echo
 	@echo 'make up      start the local stack on 127.0.0.1, under run/'
 	@echo 'make down    stop it'
@@ -48,6 +50,12 @@ demo:
 test:
 	$(need) run test
 	@t/run $(PHASES)
+
+bench:
+	$(need) run bench
+	+@$(MAKE) --no-print-directory -f build.mk $(JOBS) programs \
+	    build/release/bench/gridfs-bucket
+	@bench/run $(ROWS)
 
 up: build
 	@./v2mctl up

@@ -106,6 +106,11 @@ $(B)/t/unit/%: $(B)/obj/t/unit/%.o $(B)/libtested.a
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(AUTH_LIBS) $(CORE_LIBS) \
 	    $(CURL_LIBS) $(FFMPEG_LIBS) -lm -lseccomp
 
+# What the benchmarks compare the gateway with.
+$(B)/bench/gridfs-bucket: $(B)/obj/bench/gridfs_bucket.o
+	@mkdir -p $(@D)
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+
 .SECONDARY:
 
 # The dynamic module is built by nginx's own build system, from the headers

@@ -6,6 +6,7 @@
 #
 # SET: run   what building and running v2m takes
 #      test  what only the tests take
+#      bench what only the benchmarks take
 #
 # Nothing is installed, and nobody is asked for a password, when nothing is
 # missing; --quiet then says nothing.  The services that packages bring are
@@ -39,6 +40,11 @@ test_packages=(
     libcmocka-dev libtest-nginx-perl libhttp-message-perl perl
     python3-pytest python3-pymongo python3-gridfs python3-bson python3-pika
     nghttp2-client clang-format shellcheck valgrind git openssl
+)
+
+bench_packages=(
+    wrk default-jre-headless maven
+    python3-pymongo python3-bson
 )
 
 # What packages start by themselves: not wanted here.
@@ -324,8 +330,12 @@ main() {
                 sets+=(test)
                 wanted+=("${test_packages[@]}")
                 ;;
+            bench)
+                sets+=(bench)
+                wanted+=("${bench_packages[@]}")
+                ;;
             *)
-                sed -n '3,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+                sed -n '3,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
                 exit 2
                 ;;
         esac
@@ -351,6 +361,7 @@ main() {
     case "${sets[*]}" in
         run) why="build and run v2m" ;;
         test) why="test v2m" ;;
+        *bench*) why="build, run and measure v2m" ;;
         *) why="build, run and test v2m" ;;
     esac
     are=are

@@ -1,0 +1,179 @@
+"""Rows 7 to 10: conversions beside the ffmpeg command."""
+
+import json
+import pathlib
+import threading
+import time
+
+from bench import RUN, Stack, in_turn, run, timed
+
+PARTS = ("mongo", "mariadb", "rabbitmq", "smtp", "gateway", "converter")
+RATE = ("-c:a", "libmp3lame", "-q:a", "2")
+
+
+def make_video(name, seconds, size="320x240", audio="5.1"):
+    """A video with something to hear: moving tones and noise."""
+    path = RUN / name
+    if not path.exists():
+        layout = {"5.1": 6, "stereo": 2}[audio]
+        tones = "|".join(
+            f"0.2*sin(2*PI*({220 + 70 * n}+55*floor(mod(t*{n + 2},5)))*t)"
+            f"*exp(-2*mod(t,0.{3 + n}))+0.02*(random({n})-0.5)"
+            for n in range(layout))
+        run("ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i",
+            f"testsrc2=s={size}:r=25", "-f", "lavfi", "-i",
+            f"aevalsrc='{tones}':s=48000:c={audio}", "-t", str(seconds),
+            "-c:v", "mpeg4", "-b:v", "1500k", "-c:a", "aac", "-b:a", "256k",
+            "-movflags", "+faststart", path)
+    return path
+
+
+def ffmpeg(path, output):
+    run("ffmpeg", "-v", "error", "-nostdin", "-y", "-i", path, "-vn", *RATE,
+        output)
+
+
+def convert(stack, path):
+    """Seconds from the end of the upload until the job is ready."""
+    job = stack.upload(path)
+    began = time.monotonic()
+    finish(stack, [job])
+    seconds = time.monotonic() - began
+    return seconds
+
+
+def finish(stack, jobs):
+    """Waits until all are ready, over one connection."""
+    connection = stack.connection()
+    for job in jobs:
+        while True:
+            connection.request("GET", f"/jobs/{job}", headers={
+                "Authorization": f"Bearer {stack.token}"})
+            state = json.loads(connection.getresponse().read())
+            if state["state"] == "ready":
+                break
+            if state["state"] == "failed":
+                raise SystemExit(f"a job failed: {state['reason']}")
+            time.sleep(0.005)
+
+
+def long_video(report, runs):
+    """Row 7."""
+    path = make_video("ten-minutes.mp4", 600)
+    with Stack(*PARTS) as stack:
+        pairs = in_turn(
+            runs, lambda: convert(stack, path),
+            lambda: timed(lambda: ffmpeg(path, RUN / "rival.mp3")))
+    report.ratio("7", "a 10-minute video, everything included",
+                 "ffmpeg -vn, file to file", pairs, 0.6, larger=False,
+                 unit="s")
+
+
+def many_videos(report, runs, count=20):
+    """Row 8: the queue is filled first, then the converter is started."""
+    path = make_video("half-minute.mp4", 30)
+
+    def ours():
+        stack.ctl("stop", "converter")
+        jobs = [stack.upload(path) for _ in range(count)]
+        began = time.monotonic()
+        stack.ctl("start", "converter")
+        finish(stack, jobs)
+        return time.monotonic() - began
+
+    def rival():
+        def work(number):
+            for n in range(number, count, 2):
+                ffmpeg(path, RUN / f"rival-{number}.mp3")
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in (0, 1)]
+
+        def both():
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        return timed(both)
+
+    with Stack(*PARTS) as stack:
+        pairs = in_turn(runs, ours, rival)
+    report.ratio("8", f"{count} short videos, two at a time", "ffmpeg on each",
+                 pairs, 1.1, larger=False, unit="s")
+
+
+def peak_memory(report, _, sizes=(10, 100, 1000, 4000)):
+    """Row 9: parent and child together, on videos of so many MB."""
+    peaks = []
+    with Stack(*PARTS) as stack:
+        stack.ctl("restart", "converter")
+        for size in sizes:
+            path = padded_video(size)
+            job = stack.upload(path)
+            watch = Watch(stack.pid("converter"))
+            watch.start()
+            finish(stack, [job])
+            peaks.append(watch.stop() / 1024)
+            stack.forget("videos", job)
+            if size > 1000:
+                path.unlink()
+    for size, peak in zip(sizes, peaks):
+        report.value("9", f"converter memory, {size} MB video", [peak], 96,
+                     "MiB")
+
+
+def padded_video(megabytes):
+    """Real media of about that size: uncompressed pictures, a little audio."""
+    path = RUN / f"{megabytes}mb.mkv"
+    if not path.exists():
+        seconds = max(2, megabytes // 20)
+        run("ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i",
+            "testsrc=s=640x360:r=30", "-f", "lavfi", "-i",
+            "sine=440:r=48000", "-t", str(seconds), "-c:v", "rawvideo",
+            "-pix_fmt", "yuv420p", "-c:a", "aac", "-fs",
+            str(megabytes * 1000 * 1000), path)
+    return path
+
+
+class Watch(threading.Thread):
+    """The most memory that a process and its children have at one time."""
+
+    def __init__(self, pid):
+        super().__init__()
+        self.pid = pid
+        self.peak = 0
+        self.ended = threading.Event()
+
+    def run(self):
+        while not self.ended.wait(0.05):
+            total = 0
+            for pid in [self.pid] + self.children():
+                try:
+                    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+                except OSError:
+                    continue
+                total += int(text.split("Pss:")[1].split()[0])
+            self.peak = max(self.peak, total)
+
+    def children(self):
+        found = []
+        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            try:
+                found += (task / "children").read_text().split()
+            except OSError:
+                pass
+        return found
+
+    def stop(self):
+        self.ended.set()
+        self.join()
+        return self.peak
+
+
+def latency(report, runs):
+    """Row 10: a clip of five seconds."""
+    path = make_video("clip.mp4", 5, audio="stereo")
+    with Stack(*PARTS) as stack:
+        convert(stack, path)
+        values = [convert(stack, path) * 1000 for _ in range(runs * 3)]
+    report.value("10", "from the last byte of a 5-second clip to ready",
+                 values, 250, "ms")

@@ -1,0 +1,247 @@
+"""Rows 3 to 6: what the gateway costs, and how it stays responsive."""
+
+import base64
+import http.client
+import pathlib
+import socket
+import statistics
+import subprocess
+import threading
+import time
+
+from storage import make_ready
+from bench import (MIB, PORT, RUN, Stack, children, cpu, in_turn, memory,
+                   random_file, run, wait_for)
+
+NGINX_PORT = PORT + 50
+
+NGINX_CONF = """
+daemon off;
+worker_processes 2;
+user root;
+pid {run}/nginx.pid;
+error_log {run}/error.log;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    sendfile on;
+    client_max_body_size 0;
+    client_body_temp_path {run}/temp;
+    server {{
+        listen 127.0.0.1:{port};
+        root {run}/files;
+        location / {{ }}
+        location /put/ {{ dav_methods PUT; }}
+        location = /200 {{ return 200; }}
+    }}
+}}
+"""
+
+
+class PlainNginx:
+    """The rival: nginx without our module."""
+
+    def __enter__(self):
+        self.run = RUN / "nginx"
+        (self.run / "files" / "put").mkdir(parents=True, exist_ok=True)
+        conf = self.run / "nginx.conf"
+        conf.write_text(NGINX_CONF.format(run=self.run, port=NGINX_PORT))
+        self.process = subprocess.Popen(
+            ["nginx", "-p", str(self.run), "-c", str(conf), "-e", "stderr"],
+            stderr=subprocess.DEVNULL)
+        self.url = f"http://127.0.0.1:{NGINX_PORT}"
+        wait_for(self.answers, 10, "nginx")
+        return self
+
+    def answers(self):
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", NGINX_PORT)) == 0
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def costs(report, runs):
+    """Row 3: processor time per GiB."""
+    size = 256
+    path = random_file(f"{size}.bin", size * MIB)
+
+    def cost(pid, action):
+        workers = children(pid)
+        before = cpu(workers)
+        action()
+        return (cpu(workers) - before) * 1024 / size
+
+    with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack, \
+            PlainNginx() as nginx:
+        target = nginx.run / "files" / "put" / "file"
+        gateway = stack.pid("gateway")
+
+        def upload():
+            uploaded = []
+            seconds = cost(gateway,
+                           lambda: uploaded.append(stack.upload(path)))
+            stack.forget("videos", uploaded[0])
+            return seconds
+
+        def put():
+            seconds = cost(nginx.process.pid, lambda: run(
+                "curl", "-sSf", "-H", "Expect:", "-T", path,
+                f"{nginx.url}/put/file"))
+            return seconds
+
+        report.ratio("3", "gateway CPU per GiB uploaded", "nginx dav PUT",
+                     in_turn(runs, upload, put), 3, larger=False, unit="s")
+
+        job = stack.upload(path)
+        client = stack.mongo()
+        for name in ("fs.files", "fs.chunks"):
+            for document in client["videos"][name].find():
+                client["mp3s"][name].insert_one(document)
+        client["v2m"]["jobs"].delete_many({})
+        client.close()
+        make_ready(stack, job)
+
+        def download():
+            return cost(gateway, lambda: run(
+                "curl", "-sSf", "-o", "/dev/null", "-H", stack.bearer,
+                f"{stack.url}/download?fid={job}"))
+
+        def get():
+            return cost(nginx.process.pid, lambda: run(
+                "curl", "-sSf", "-o", "/dev/null", f"{nginx.url}/put/file"))
+
+        report.ratio("3", "gateway CPU per GiB downloaded",
+                     "nginx sendfile GET", in_turn(runs, download, get), 3,
+                     larger=False, unit="s")
+        stack.forget("mp3s", job)
+        stack.forget("videos", job)
+        target.unlink()
+
+
+class Health(threading.Thread):
+    """Asks /healthz over one connection, again and again, until stopped."""
+
+    def __init__(self, stack):
+        super().__init__()
+        self.stack = stack
+        self.times = []
+        self.ended = threading.Event()
+
+    def run(self):
+        connection = self.stack.connection()
+        while not self.ended.wait(0.005):
+            began = time.monotonic()
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+            self.times.append((time.monotonic() - began) * 1000)
+
+    def stop(self):
+        """Milliseconds that 99 of 100 requests took at most."""
+        self.ended.set()
+        self.join()
+        return statistics.quantiles(self.times, n=100)[98]
+
+
+def slow_uploads(report, runs, count=1000):
+    """Row 4: memory and responsiveness with many slow uploads."""
+    kib, p99 = [], []
+
+    with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack:
+        for _ in range(runs):
+            workers = children(stack.pid("gateway"))
+            before = memory(workers)
+            health = Health(stack)
+            health.start()
+            sockets = [start_upload(stack) for _ in range(count)]
+            for _ in range(20):
+                for connection in sockets:
+                    connection.sendall(b"x" * 8192)
+            kib.append((memory(workers) - before) / count)
+            for connection in sockets:
+                connection.close()
+            p99.append(health.stop())
+            wait_for(lambda: idle(stack), 120, "the uploads to be cleaned up")
+
+    report.value("4", f"memory per upload of {count} slow ones", kib, 300,
+                 "KiB")
+    report.value("4", "p99 of /healthz meanwhile", p99, 20, "ms")
+
+
+def start_upload(stack):
+    connection = socket.create_connection(("127.0.0.1", PORT))
+    connection.sendall(
+        f"POST /upload?name=slow.mp4 HTTP/1.1\r\nHost: localhost\r\n"
+        f"{stack.bearer}\r\nContent-Length: 100000000\r\n\r\n".encode())
+    return connection
+
+
+def idle(stack):
+    client = stack.mongo()
+    left = client["v2m"]["jobs"].count_documents({})
+    client.close()
+    return left == 0
+
+
+def small_requests(report, runs):
+    """Row 5: requests whose token is checked, beside nginx's return 200."""
+
+    def wrk(url, *headers):
+        options = [part for header in headers for part in ("-H", header)]
+        output = run("wrk", "-t", "1", "-c", "32", "-d", "3s", *options, "-s",
+                     pathlib.Path(__file__).with_name("post.lua"), url)
+        if "Non-2xx" in output:
+            raise SystemExit(output)
+        for line in output.split("\n"):
+            if line.startswith("Requests/sec:"):
+                return float(line.split()[1])
+        raise SystemExit(output)
+
+    with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack, \
+            PlainNginx() as nginx:
+        pairs = in_turn(runs,
+                        lambda: wrk(stack.url + "/validate", stack.bearer),
+                        lambda: wrk(nginx.url + "/200", stack.bearer))
+    report.ratio("5", "token-checked requests", "nginx return 200", pairs, 0.7,
+                 unit="/s")
+
+
+def login_storm(report, runs, clients=64):
+    """Row 6: /healthz while many log in at once, beside /healthz alone."""
+    def alone():
+        health = Health(stack)
+        health.start()
+        time.sleep(3)
+        return health.stop()
+
+    def log_in(ended):
+        word = f"{stack.env['V2M_USER']}:{stack.env['V2M_PASSWORD']}"
+        header = {"Authorization":
+                  "Basic " + base64.b64encode(word.encode()).decode()}
+        while not ended.is_set():
+            try:
+                connection = stack.connection()
+                connection.request("POST", "/login", headers=header)
+                connection.getresponse().read()
+                connection.close()
+            except (OSError, http.client.HTTPException):
+                pass
+
+    def storm():
+        ended = threading.Event()
+        threads = [threading.Thread(target=log_in, args=(ended,))
+                   for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        try:
+            return alone()
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
+
+    with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack:
+        pairs = in_turn(runs, storm, alone)
+    report.ratio("6", f"p99 of /healthz in a storm of {clients} logins",
+                 "/healthz alone", pairs, 2, larger=False, unit="ms")

@@ -1,0 +1,2 @@
+-- for wrk: each request is a POST
+wrk.method = "POST"
