@@ -582,7 +582,9 @@ ngx_http_v2m_download_process(ngx_http_v2m_download_t *download)
         rc = ngx_http_v2m_download_output(download);
 
         if (rc == NGX_DONE) {
-            if (wev->timer_set) {
+            /* a delayed event (limit_rate) goes on by its timer alone */
+
+            if (wev->timer_set && !wev->delayed) {
                 ngx_del_timer(wev);
             }
 
