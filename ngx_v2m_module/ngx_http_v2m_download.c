@@ -163,24 +163,27 @@ ngx_http_v2m_lookup_run(void *data, v2m_error_t *error)
 static ngx_int_t
 ngx_http_v2m_download_not_ready(ngx_http_request_t *r, const v2m_job_t *job)
 {
-    u_char detail[V2M_ERROR_TEXT];
+    u_char     *detail;
+    const char *reason;
 
-    if (job->state == V2M_JOB_FAILED) {
-        ngx_snprintf(detail, sizeof(detail), "the job failed: %s%Z",
-                     job->reason ? job->reason : "no reason is known");
+    reason = job->reason ? job->reason : "no reason is known";
 
-    } else if (job->state == V2M_JOB_CONVERTING && job->progress >= 0) {
-        ngx_snprintf(detail, sizeof(detail),
-                     "the job is converting, %D percent are done%Z",
-                     job->progress);
-
-    } else {
-        ngx_snprintf(detail, sizeof(detail),
-                     "the MP3 is not ready, the job is %s%Z",
-                     v2m_job_state_name(job->state));
+    detail = ngx_pnalloc(r->pool, 64 + ngx_strlen(reason));
+    if (detail == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    detail[sizeof(detail) - 1] = '\0';
+    if (job->state == V2M_JOB_FAILED) {
+        ngx_sprintf(detail, "the job failed: %s%Z", reason);
+
+    } else if (job->state == V2M_JOB_CONVERTING && job->progress >= 0) {
+        ngx_sprintf(detail, "the job is converting, %D percent are done%Z",
+                    job->progress);
+
+    } else {
+        ngx_sprintf(detail, "the MP3 is not ready, the job is %s%Z",
+                    v2m_job_state_name(job->state));
+    }
 
     return ngx_http_v2m_problem(r, NGX_HTTP_CONFLICT, (char *) detail);
 }
