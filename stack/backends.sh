@@ -25,8 +25,13 @@ mongo_start() {
         return
     fi
 
-    [[ -x $top/build/v2m-mongo ]] \
-        || "$top/stack/build-mongo.sh" "$top/build/v2m-mongo" || exit 1
+    # again when its sources have changed since
+    if [[ ! -x $top/build/v2m-mongo
+        || -n $(find "$top/docker/mongo" -newer "$top/build/v2m-mongo" \
+            -name '*.go' -print -quit) ]]
+    then
+        "$top/stack/build-mongo.sh" "$top/build/v2m-mongo" || exit 1
+    fi
 
     data=$V2M_RUN/mongo
     mkdir -p "$data"
