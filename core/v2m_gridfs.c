@@ -16,19 +16,26 @@ typedef struct {
     unsigned char           *buffer;
 } v2m_gridfs_reading_t;
 
+/* The chunks of one command. */
+typedef struct {
+    bson_oid_t                file_id;
+    int32_t                   first;
+    const v2m_gridfs_chunk_t *chunks;
+} v2m_gridfs_insert_t;
+
 
 static void
-v2m_gridfs_chunk_document(bson_t *document, const bson_oid_t *file_id,
-                          int32_t n, const v2m_gridfs_chunk_t *chunk)
+v2m_gridfs_chunk_document(void *data, size_t i, bson_t *document)
 {
-    bson_oid_t oid;
+    bson_oid_t                oid;
+    v2m_gridfs_insert_t      *insert = data;
+    const v2m_gridfs_chunk_t *chunk = &insert->chunks[i];
 
     bson_oid_init(&oid, NULL);
 
-    bson_init(document);
     BSON_APPEND_OID(document, "_id", &oid);
-    BSON_APPEND_OID(document, "files_id", file_id);
-    BSON_APPEND_INT32(document, "n", n);
+    BSON_APPEND_OID(document, "files_id", &insert->file_id);
+    BSON_APPEND_INT32(document, "n", insert->first + (int32_t) i);
     BSON_APPEND_BINARY(document, "data", BSON_SUBTYPE_BINARY, chunk->data,
                        (uint32_t) chunk->length);
 }
@@ -40,40 +47,15 @@ v2m_gridfs_insert_chunks(v2m_mongo_t *mongo, const char *database,
                          const v2m_gridfs_chunk_t *chunks, size_t count,
                          v2m_error_t *error)
 {
-    int            rc;
-    size_t         i;
-    bson_t        *documents;
-    bson_oid_t     oid;
-    const bson_t **pointers;
+    v2m_gridfs_insert_t insert;
 
-    bson_oid_init_from_string(&oid, file_id);
+    bson_oid_init_from_string(&insert.file_id, file_id);
+    insert.first = first;
+    insert.chunks = chunks;
 
-    documents = calloc(count, sizeof(bson_t));
-    pointers = calloc(count, sizeof(bson_t *));
-
-    if (documents == NULL || pointers == NULL) {
-        free(documents);
-        free(pointers);
-        return v2m_error_set(error, V2M_ERROR, "out of memory");
-    }
-
-    for (i = 0; i < count; i++) {
-        v2m_gridfs_chunk_document(&documents[i], &oid, first + (int32_t) i,
-                                  &chunks[i]);
-        pointers[i] = &documents[i];
-    }
-
-    rc = v2m_mongo_insert(mongo, database, V2M_GRIDFS_CHUNKS, pointers, count,
-                          error);
-
-    for (i = 0; i < count; i++) {
-        bson_destroy(&documents[i]);
-    }
-
-    free(documents);
-    free(pointers);
-
-    return rc;
+    return v2m_mongo_insert_made(mongo, database, V2M_GRIDFS_CHUNKS,
+                                 v2m_gridfs_chunk_document, &insert, count,
+                                 error);
 }
 
 

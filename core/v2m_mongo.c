@@ -350,6 +350,45 @@ v2m_mongo_insert(v2m_mongo_t *mongo, const char *database,
 
 
 int
+v2m_mongo_insert_made(v2m_mongo_t *mongo, const char *database,
+                      const char *collection, v2m_mongo_make_pt make,
+                      void *data, size_t count, v2m_error_t *error)
+{
+    int                      taken;
+    size_t                   i;
+    bson_t                   document;
+    bson_error_t             failure;
+    mongoc_client_t         *client;
+    mongoc_collection_t     *target;
+    mongoc_bulk_operation_t *bulk;
+
+    client = v2m_mongo_pop(mongo, error);
+    if (client == NULL) {
+        return V2M_UNAVAILABLE;
+    }
+
+    target = mongoc_client_get_collection(client, database, collection);
+    bulk = mongoc_collection_create_bulk_operation_with_opts(target, NULL);
+
+    for (i = 0, taken = 1; taken && i < count; i++) {
+        bson_init(&document);
+        make(data, i, &document);
+        taken = mongoc_bulk_operation_insert_with_opts(bulk, &document, NULL,
+                                                       &failure);
+        bson_destroy(&document);
+    }
+
+    taken = taken && mongoc_bulk_operation_execute(bulk, NULL, &failure) != 0;
+
+    mongoc_bulk_operation_destroy(bulk);
+    mongoc_collection_destroy(target);
+    mongoc_client_pool_push(mongo->pool, client);
+
+    return taken ? V2M_OK : v2m_mongo_failed(error, "insert", &failure);
+}
+
+
+int
 v2m_mongo_find(v2m_mongo_t *mongo, const char *database, const char *collection,
                const bson_t *filter, const bson_t *opts, v2m_mongo_each_pt each,
                void *data, v2m_error_t *error)

@@ -50,6 +50,15 @@ int v2m_mongo_insert(v2m_mongo_t *mongo, const char *database,
                      const char *collection, const bson_t **documents,
                      size_t count, v2m_error_t *error);
 
+/* Makes document i, which is empty. */
+typedef void (*v2m_mongo_make_pt)(void *data, size_t i, bson_t *document);
+
+/* As v2m_mongo_insert(), for large documents: each is made when the command
+ * takes it up and freed at once, so that no two of them are in memory. */
+int v2m_mongo_insert_made(v2m_mongo_t *mongo, const char *database,
+                          const char *collection, v2m_mongo_make_pt make,
+                          void *data, size_t count, v2m_error_t *error);
+
 /*
  * Called for each document found; the document is valid during the call only.
  * A return value other than V2M_OK ends the search and becomes its result.

@@ -4,6 +4,8 @@
 
 #include "ngx_http_v2m_module.h"
 
+#include <malloc.h>
+
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_publish.h"
 #include "v2m_gridfs.h"
@@ -576,8 +578,8 @@ ngx_http_v2m_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                          NGX_CONF_UNSET);
     ngx_conf_merge_size_value(conf->chunk_size, prev->chunk_size,
                               V2M_GRIDFS_CHUNK_SIZE);
-    ngx_conf_merge_uint_value(conf->upload_batch, prev->upload_batch, 4);
-    ngx_conf_merge_uint_value(conf->upload_inserts, prev->upload_inserts, 2);
+    ngx_conf_merge_uint_value(conf->upload_batch, prev->upload_batch, 2);
+    ngx_conf_merge_uint_value(conf->upload_inserts, prev->upload_inserts, 3);
     ngx_conf_merge_uint_value(conf->download_batch, prev->download_batch, 2);
     ngx_conf_merge_uint_value(conf->download_reads, prev->download_reads, 3);
 
@@ -633,6 +635,12 @@ ngx_http_v2m_init_process(ngx_cycle_t *cycle)
     if (mcf == NULL || !mcf->tokens) {
         return NGX_OK;
     }
+
+#ifdef M_ARENA_MAX
+    /* else each thread of the pools keeps the largest command it ever sent in
+     * an arena of its own */
+    mallopt(M_ARENA_MAX, 1);
+#endif
 
     if (v2m_token_cache_create(&mcf->cache, mcf->key,
                                NGX_HTTP_V2M_TOKENS_REMEMBERED, &error)
