@@ -285,6 +285,8 @@ class Stack:
         self.user = env.get("V2M_USER")
         self.password = env.get("V2M_PASSWORD")
         self.maildir = pathlib.Path(env["V2M_MAILDIR"])
+        self._connection = None
+        self._channel = None
         self.mongo = pymongo.MongoClient(
             env["V2M_MONGO_URI"], serverSelectionTimeoutMS=10000,
         )
@@ -347,40 +349,53 @@ class Stack:
     def pid(self, name):
         return int((self.run / "pids" / name).read_text())
 
+    def _on_channel(self, use):
+        """What use() makes of a channel of a kept connection, which is made
+        anew once when it is gone."""
+        try:
+            return use(self._open_channel())
+        except pika.exceptions.AMQPConnectionError:
+            self._connection = None
+            return use(self._open_channel())
+
+    def _open_channel(self):
+        if self._connection is None:
+            parameters = pika.URLParameters(self.env["V2M_AMQP_URL"])
+            parameters.socket_timeout = 10
+            parameters.heartbeat = 0  # nobody serves it between two calls
+            self._connection = pika.BlockingConnection(parameters)
+            self._channel = None
+        if self._channel is None or self._channel.is_closed:
+            self._channel = self._connection.channel()
+            self._channel.confirm_delivery()
+        return self._channel
+
     def publish(self, queue, body):
-        with self.amqp() as connection:
-            channel = connection.channel()
-            channel.confirm_delivery()
-            channel.basic_publish(
-                "", queue, body, pika.BasicProperties(delivery_mode=2),
-                mandatory=True,
-            )
+        """Durably: the broker confirmed it."""
+        properties = pika.BasicProperties(delivery_mode=2)
+        self._on_channel(lambda channel: channel.basic_publish(
+            "", queue, body, properties, mandatory=True))
 
     def depth(self, queue):
         """Messages that are ready, or None when there is no such queue."""
-        with self.amqp() as connection:
-            try:
-                declared = connection.channel().queue_declare(
-                    queue, passive=True)
-            except pika.exceptions.ChannelClosedByBroker:
-                return None
-            return declared.method.message_count
+        try:
+            return self._on_channel(lambda channel: channel.queue_declare(
+                queue, passive=True).method.message_count)
+        except pika.exceptions.ChannelClosedByBroker:
+            return None
 
     def declare(self, queue):
         """Makes a queue of the kind that v2m makes, without dead letters."""
-        with self.amqp() as connection:
-            connection.channel().queue_declare(
-                queue, durable=True, arguments={"x-queue-type": "quorum"})
+        self._on_channel(lambda channel: channel.queue_declare(
+            queue, durable=True, arguments={"x-queue-type": "quorum"}))
 
     def delete(self, queue):
-        with self.amqp() as connection:
-            connection.channel().queue_delete(queue)
+        self._on_channel(lambda channel: channel.queue_delete(queue))
 
     def get(self, queue):
         """Takes one message's body from the queue, or None."""
-        with self.amqp() as connection:
-            _, _, body = connection.channel().basic_get(queue, auto_ack=True)
-            return body
+        return self._on_channel(
+            lambda channel: channel.basic_get(queue, auto_ack=True)[2])
 
     # mail
 
@@ -564,10 +579,8 @@ def queue_name(stack):
     name = f"e2e-{uuid.uuid4().hex[:12]}"
     yield name
 
-    with stack.amqp() as connection:
-        channel = connection.channel()
-        channel.queue_delete(name)
-        channel.queue_delete(f"{name}.dead")
+    stack.delete(name)
+    stack.delete(f"{name}.dead")
 
 
 @pytest.fixture

@@ -10,17 +10,21 @@ import pytest
 from conftest import wait_for
 
 
-def make_job(stack, state, age, **fields):
-    """A job record that was last changed so many seconds ago."""
-    job_id = bson.ObjectId()
+def make_jobs(stack, count, state, age, **fields):
+    """Job records that were last changed so many seconds ago; their ids."""
     when = (datetime.datetime.now(datetime.timezone.utc)
             - datetime.timedelta(seconds=age))
-    stack.jobs.insert_one({
-        "_id": job_id, "version": 1, "username": "sweep@example.org",
+    records = [{
+        "_id": bson.ObjectId(), "version": 1, "username": "sweep@example.org",
         "name": "a b.mp4", "state": state, "notified": "none",
         "published": False, "created": when, "updated": when, **fields,
-    })
-    return str(job_id)
+    } for _ in range(count)]
+    stack.jobs.insert_many(records)
+    return [str(record["_id"]) for record in records]
+
+
+def make_job(stack, state, age, **fields):
+    return make_jobs(stack, 1, state, age, **fields)[0]
 
 
 def make_chunks(stack, job_id, count):
@@ -82,7 +86,7 @@ def test_publishes(stack, sweep, queue):
 
 
 def test_publishes_many(stack, sweep, queue):
-    jobs = {make_job(stack, "queued", 60) for _ in range(210)}
+    jobs = set(make_jobs(stack, 210, "queued", 60))
     sweep()
     assert stack.depth(queue) >= 210
     published = [entry["video_fid"] for entry in drain(stack, queue)]
@@ -142,8 +146,9 @@ def test_leaves_what_is_gone_on_with(stack, sweep, spawn, queue):
 def test_several_at_once(stack, spawn, queue):
     """Sweeps that get into each other's way: a message may come twice, but
     none is missing, and nobody fails."""
-    jobs = {make_job(stack, "queued", 60) for _ in range(50)}
-    uploads = [make_job(stack, "uploading", 7200) for _ in range(8)]
+    stack.declare(queue)
+    jobs = set(make_jobs(stack, 50, "queued", 60))
+    uploads = make_jobs(stack, 8, "uploading", 7200)
     for upload in uploads:
         make_chunks(stack, upload, 5)
 
@@ -152,8 +157,7 @@ def test_several_at_once(stack, spawn, queue):
         assert program.wait(60) == 0, program.log
     published = [entry["video_fid"] for entry in drain(stack, queue)]
     assert jobs <= set(published)
-    for job_id in jobs:
-        assert stack.job(job_id)["published"] is True
+    assert all(stack.job(job_id)["published"] for job_id in jobs)
     for upload in uploads:
         assert stack.job(upload) is None
         assert stack.count("videos", upload) == (0, 0)
