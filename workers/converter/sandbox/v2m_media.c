@@ -587,6 +587,8 @@ v2m_media_too_short(int64_t there, int64_t whole)
 int
 v2m_media_check_end(const v2m_media_t *media, int64_t heard, v2m_error_t *error)
 {
+    int64_t last;
+
     if (media->declared != AV_NOPTS_VALUE
         && v2m_media_too_short(heard, media->declared))
     {
@@ -595,8 +597,10 @@ v2m_media_check_end(const v2m_media_t *media, int64_t heard, v2m_error_t *error)
 
     if (media->last != AV_NOPTS_VALUE && media->whole != AV_NOPTS_VALUE) {
         /* the duration that such formats tell is counted from zero */
-        if (v2m_media_too_short(media->last, media->whole)) {
-            return v2m_media_truncated(media->last, media->whole, "it", error);
+        last = FFMAX(media->last, 0);
+
+        if (v2m_media_too_short(last, media->whole)) {
+            return v2m_media_truncated(last, media->whole, "it", error);
         }
     }
 
