@@ -266,3 +266,37 @@ my @ids = logged_jobs();
 
 is(scalar @ids, 10);
 is_gone($_) for @ids;
+
+
+
+=== TEST 8: the sweep takes an upload for abandoned that still goes on
+--- config
+v2m_chunk_size 16k;
+--- scenario
+for my $removed (1, 0) {
+    my ($authorization, $owner) = make_owner();
+    my $socket = connect_gateway();
+
+    print {$socket} "PUT /upload HTTP/1.1\r\nHost: localhost\r\n"
+        . "Authorization: $authorization\r\nContent-Length: $size\r\n\r\n",
+        random_bytes(300_000);
+    $socket->flush;
+
+    my $id = wait_stored($owner, 300_000);
+
+    # it is marked, then its chunks go, then the record
+    store('change_job', $id, { abandoned => JSON::PP::true });
+    store('remove_chunks', 'videos', $id);
+    store('remove_job', $id) if $removed;
+
+    print {$socket} random_bytes($size - 300_000);
+    $socket->flush;
+
+    my $response = read_response($socket);
+
+    is($response->code, 503);
+    like(decode_json($response->content)->{detail}, qr/took too long, try again/);
+    is_gone($id, 'nor is anything left that came after');
+}
+
+is_deeply([messages()], []);

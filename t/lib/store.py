@@ -138,6 +138,11 @@ def remove_chunk(database, file_id, n):
     found.delete_one({"_id": document["_id"]})
 
 
+def remove_chunks(database, file_id):
+    client[database]["fs.chunks"].delete_many(
+        {"files_id": bson.ObjectId(file_id)})
+
+
 def shorten_chunk(database, file_id, n):
     found, document = chunk(database, file_id, n)
     found.update_one({"_id": document["_id"]},
@@ -154,8 +159,7 @@ def clean(usernames, files):
         jobs.delete_one({"_id": record["_id"]})
     for database, file_id in files:
         remove_file(database, file_id)
-        client[database]["fs.chunks"].delete_many(
-            {"files_id": bson.ObjectId(file_id)})
+        remove_chunks(database, file_id)
 
 
 def messages(queue):
