@@ -247,3 +247,13 @@ def transcode(source, threads=1, timeout=60, answer=_whole, **options):
     result.cpu = child.usage.ru_utime + child.usage.ru_stime
     result.mp3 = bytes(result.mp3)
     return result
+
+
+def assert_refused(result, *words):
+    """The file is to blame, and the reason says so with these words."""
+    assert result.failed, f"it became an MP3 of {result.samples} samples"
+    assert result.fault == FILE, result.text
+    assert result.status == 0, result.log
+    for word in words:
+        assert word in result.text
+    assert 10 < len(result.text) <= TEXT

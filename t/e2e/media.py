@@ -34,6 +34,34 @@ EVERY = tuple(sorted(set(MONO + STEREO + SURROUND)))
 SURROUND_LEFT = (440, 700, 1500)
 SURROUND_RIGHT = (1000, 700, 2200)
 
+# Options of ffmpeg's for video, quick ones.
+H264 = "libx264 -preset ultrafast"
+VP9 = "libvpx-vp9 -deadline realtime -cpu-used 8"
+AVC = ("-c:v", *H264.split(), "-g", 10)
+
+# Kinds of files: a name and the options that make it of a sound and a picture.
+KINDS = {
+    "mp4 with its index last": ("kind.mp4", "-c:a", "aac", *AVC),
+    "mp4 with its index first": (
+        "kind.mp4", "-c:a", "aac", *AVC, "-movflags", "+faststart"),
+    "mp4 in fragments": (
+        "kind.mp4", "-c:a", "aac", *AVC, "-movflags",
+        "+frag_keyframe+empty_moov+default_base_moof+global_sidx"),
+    "mov": ("kind.mov", "-c:a", "pcm_s16le", *AVC),
+    "mkv": ("kind.mkv", "-c:a", "aac", *AVC),
+    "webm": ("kind.webm", "-c:a", "libopus", "-c:v", *VP9.split()),
+    "avi": ("kind.avi", "-c:a", "libmp3lame", "-c:v", "mpeg4"),
+    "flv": ("kind.flv", "-c:a", "aac", "-c:v", "flv1"),
+    "wmv": ("kind.wmv", "-c:a", "wmav2", "-c:v", "wmv2"),
+    "wav": ("kind.wav", "-vn", "-c:a", "pcm_s16le"),
+    "flac": ("kind.flac", "-vn", "-c:a", "flac"),
+    "mp3": ("kind.mp3", "-vn", "-c:a", "libmp3lame"),
+    "m4a": ("kind.m4a", "-vn", "-c:a", "aac"),
+    "w64": ("kind.w64", "-vn", "-c:a", "pcm_s16le"),
+    "aiff": ("kind.aiff", "-vn", "-c:a", "pcm_s16be"),
+    "caf": ("kind.caf", "-vn", "-c:a", "alac"),
+}
+
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 
 
@@ -102,6 +130,11 @@ def chirp(seconds, rate=48000):
     sounds unlike any other."""
     return sound([f"{LEVEL}*sin(2*PI*t*({CHIRP_FROM}+{CHIRP_RATE / 2}*t))"],
                  seconds, rate)
+
+
+def chirp_file(name="chirp.wav", audio="pcm_s16le", seconds=2, rate=48000):
+    return ffmpeg(name, *chirp(seconds, rate), "-c:a",
+                        *audio.split())
 
 
 def picture(seconds=1, rate=5):
