@@ -20,11 +20,14 @@ our $size = 10_000_000;
 
 sub master { return Test::Nginx::Util::get_pid_from_pidfile('') }
 
+# The master may be there before its worker is.
 sub worker {
     my $master = master();
-    my ($pid) = `ps -o pid= --ppid $master` =~ /(\d+)/;
 
-    return $pid;
+    return wait_for(sub {
+        my ($pid) = `ps -o pid= --ppid $master` =~ /(\d+)/;
+        $pid;
+    }, 'the worker');
 }
 
 sub is_running { return -e "/proc/$_[0]" }
