@@ -143,7 +143,7 @@ is_stored(decode_json($response->content)->{id}, $video, owner => $owner,
 === TEST 3: the store goes away before the last step
 --- env eval: $main::env
 --- http_config
-v2m_backend_timeout 1s;
+v2m_backend_timeout 3s;
 --- config
 v2m_chunk_size 16k;
 --- scenario
