@@ -208,7 +208,7 @@ def test_child_killed_again_and_again(line):
     line.over()
 
 
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGXCPU])
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGXCPU])
 def test_child_crashes(line, number):
     """The file's fault: it is not tried again."""
     converter = line.converter()
