@@ -606,6 +606,6 @@ def test_another_user(stack, user, followed):
     same("GET", "/download?fid=", job["mp3_fid"])
     user.download(job["id"]).expect(200)
 
-    mine = other.upload(checks.clip())
+    mine = other.ready(other.upload(checks.clip())["id"])
     assert [found["id"] for found in other.jobs()] == [mine["id"]]
     assert mine["id"] not in [found["id"] for found in user.jobs()]
