@@ -85,6 +85,7 @@ def told_once(own, job_id, timeout=60):
 
 
 def test_store_away(own, user, log):
+    """F6: 503, and all works again by itself."""
     job = works(own, user)
     with away(own, "mongo"):
         with concurrent.futures.ThreadPoolExecutor() as pool:

@@ -122,6 +122,7 @@ def name(pid):
 
 
 def test_killed_while_converting(line):
+    """F9: one MP3, one mail, and nothing of the first attempt."""
     first = line.converter()
     job_id = line.put(checks.long_clip())
     line.converting(job_id)
@@ -137,8 +138,8 @@ def test_killed_while_converting(line):
 
 
 def test_killed_before_it_could_tell(line, relay):
-    """The MP3 is made and in the record, but the broker knows nothing: it is
-    not made again."""
+    """F9: the MP3 is made and in the record, but the broker knows nothing: it
+    is not made again."""
     way = relay(line.stack.env["V2M_AMQP_URL"])
     first = line.converter(V2M_AMQP_URL=way.url)
     job_id = line.put(checks.long_clip())
@@ -155,7 +156,7 @@ def test_killed_before_it_could_tell(line, relay):
 
 
 def test_stopped_while_converting(line):
-    """It finishes what it is at, and takes nothing new."""
+    """F18: it finishes what it is at, and takes nothing new."""
     first = line.converter(V2M_JOBS=1)
     job_id = line.put(checks.long_clip())
     line.converting(job_id)
@@ -170,8 +171,8 @@ def test_stopped_while_converting(line):
 
 
 def test_stopped_without_time(line):
-    """It gives back what it is at; a store too slow to clean up in time makes
-    it fail."""
+    """F18: it gives back what it is at; a store too slow to clean up in time
+    makes it fail."""
     first = line.converter(V2M_DRAIN=0)
     job_id = line.put(checks.long_clip())
     line.converting(job_id)
@@ -256,6 +257,7 @@ def test_time_limit(line):
 
 
 def test_delivered_twice_to_two(line):
+    """F10: one result."""
     first, second = (line.converter(V2M_JOBS=1) for _ in range(2))
     job_id = line.put(checks.long_clip(), times=2)
     job = line.end(job_id)
@@ -286,8 +288,8 @@ def test_delivered_again_later(line):
 
 
 def test_asleep_while_another_converts(line, relay):
-    """A converter whose connection broke while it was paused wakes up when
-    the job is done: its MP3 is not taken, and does not stay."""
+    """F10: a converter whose connection broke while it was paused wakes up
+    when the job is done: its MP3 is not taken, and does not stay."""
     way = relay(line.stack.env["V2M_AMQP_URL"])
     first = line.converter(V2M_AMQP_URL=way.url)
     job_id = line.put(checks.long_clip())
@@ -418,6 +420,7 @@ def test_stopped_while_the_store_is_away(line, relay):
 
 
 def test_dead_letters(line):
+    """F11: the queue goes on."""
     line.converter()
     unknown = str(bson.ObjectId())
     bodies = ["no JSON", "[]", '{"video_fid": "x"}', json.dumps(

@@ -249,6 +249,7 @@ def test_converts(user, uploads, log, kind):
 
 @pytest.mark.parametrize("name", WRONG)
 def test_fails_with_a_reason(user, uploads, log, name):
+    """F13: at once, and the mail says why."""
     job = user.job(uploads[name].job["id"])
     assert job["state"] == "failed", job
     assert WRONG[name][1] in job["reason"]
@@ -590,7 +591,7 @@ def test_downloads_at_once(user, followed):
 
 
 def test_another_user(stack, user, followed):
-    """Sees, gets and deletes nothing, and cannot tell it from nothing."""
+    """S12: sees, gets and deletes nothing, and cannot tell it from nothing."""
     job = followed.job
     other = add_user(stack, f"{uuid.uuid4().hex[:12]}@example.org")
     assert other.jobs() == []
