@@ -17,6 +17,9 @@
 /* How often a long upload shows the sweep that it is alive, in seconds. */
 #define NGX_HTTP_V2M_TOUCH 300
 
+/* How often a store that answers is asked to delete chunks; then the sweep. */
+#define NGX_HTTP_V2M_DROP_TRIES 3
+
 /* The data of an insert's task: what its thread writes, in this order. */
 typedef struct {
     v2m_mongo_t           *mongo;
@@ -443,7 +446,7 @@ ngx_http_v2m_upload_free(void *data)
 static int
 ngx_http_v2m_drop_run(void *data, v2m_error_t *error)
 {
-    int                  rc;
+    int                  rc, tries;
     v2m_job_t            job;
     ngx_http_v2m_drop_t *drop = data;
 
@@ -466,7 +469,13 @@ ngx_http_v2m_drop_run(void *data, v2m_error_t *error)
         return rc;
     }
 
-    rc = v2m_gridfs_delete(drop->mongo, V2M_VIDEOS, drop->id, error);
+    /* to delete a large video may take longer than a store's reply may */
+
+    tries = NGX_HTTP_V2M_DROP_TRIES;
+
+    do {
+        rc = v2m_gridfs_delete(drop->mongo, V2M_VIDEOS, drop->id, error);
+    } while (rc == V2M_UNAVAILABLE && --tries > 0);
 
     if (rc == V2M_OK) {
         rc = v2m_jobs_remove(drop->mongo, drop->id, error);
