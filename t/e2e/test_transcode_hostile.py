@@ -278,6 +278,7 @@ def test_signals_are_for_the_parent():
 # Memory
 
 
+@pytest.mark.release_only
 def test_memory_does_not_grow_with_the_file():
     peaks = []
     for seconds in (10, 300):
