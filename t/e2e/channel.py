@@ -215,7 +215,7 @@ def _talk(child, result, source, answer):
             return
 
 
-def transcode(source, threads=1, timeout=60, answer=_whole, **options):
+def transcode(source, threads=2, timeout=60, answer=_whole, **options):
     """Runs the child over a path or over bytes; returns a Result.
 
     answer(source, offset, length) gives the bytes for a READ, for tests that

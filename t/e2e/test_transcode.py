@@ -378,6 +378,23 @@ def test_change_of_rate_and_channels_midway(name, first, second, seconds):
                 assert level > 0.2 if other == tone else level < 0.01
 
 
+@pytest.mark.parametrize("options", [{}, {"bitrate": 96}, {"quality": 9},
+                                     {"samplerate": 16000, "channels": 1}])
+def test_threads_make_no_difference(options):
+    path = media.chirp_file("chirp.flac", "flac", 25)
+    one = channel.transcode(path, threads=1, **options)
+    _, found = media.check(one, 25, tolerance=0)
+
+    for threads in (2, 3, 8):
+        several = channel.transcode(path, threads=threads, **options)
+        assert not several.failed, several.text
+        assert several.mp3 == one.mp3
+
+    if found.rate == 48000:
+        for second in (0, 1, 2, 3):
+            assert found.chirp_offset(second, second) == 0
+
+
 # Options
 
 
