@@ -18,13 +18,14 @@ from conftest import wait_for
 class Line:
     """Converters and a notifier on queues of their own."""
 
-    def __init__(self, stack, spawn, queue, address):
+    def __init__(self, stack, spawn, queue, replies, address):
         self.stack = stack
         self.spawn = spawn
         self.queue = queue
-        self.replies = f"{queue}-mp3"
+        self.replies = replies
         self.address = address
         self.videos = gridfs.GridFS(stack.mongo["videos"])
+        self.mp3s = gridfs.GridFS(stack.mongo["mp3s"])
         self.before = checks.stored(stack)
         self.spawn("v2m-notifier", MP3_QUEUE=self.replies)
 
@@ -73,6 +74,14 @@ class Line:
             str(job["mp3_fid"]) for job in jobs if "mp3_fid" in job}, 20, 0.5,
                  what="nothing to be left over")
 
+    def delete(self):
+        """The files, so that the store stays small: the embedded one reads
+        all of it for some questions."""
+        for job in self.stack.jobs.find({"username": self.address}):
+            self.videos.delete(job["_id"])
+            self.mp3s.delete(job.get("mp3_fid"))
+        self.stack.jobs.delete_many({"username": self.address})
+
     def left(self):
         """The files that came into the store and are not those of jobs of
         others."""
@@ -83,15 +92,14 @@ class Line:
 
 
 @pytest.fixture
-def line(stack, spawn, queue, address):
-    made = Line(stack, spawn, queue, address)
+def line(stack, spawn, queue, replies, address):
+    made = Line(stack, spawn, queue, replies, address)
     yield made
-    stack.delete(made.replies)
-    stack.delete(f"{made.replies}.dead")
+    made.delete()
 
 
 def mp3(line, job):
-    return gridfs.GridFS(line.stack.mongo["mp3s"]).get(job["mp3_fid"]).read()
+    return line.mp3s.get(job["mp3_fid"]).read()
 
 
 def child(program, timeout=20):

@@ -161,7 +161,9 @@ def option_uploads():
 
 @pytest.fixture(scope="module")
 def user(stack):
-    return add_user(stack, f"{uuid.uuid4().hex[:12]}@example.org")
+    made = add_user(stack, f"{uuid.uuid4().hex[:12]}@example.org")
+    yield made
+    made.delete_all()
 
 
 @pytest.fixture(scope="module")
@@ -610,3 +612,4 @@ def test_another_user(stack, user, followed):
     mine = other.ready(other.upload(checks.clip())["id"])
     assert [found["id"] for found in other.jobs()] == [mine["id"]]
     assert mine["id"] not in [found["id"] for found in user.jobs()]
+    other.delete_all()

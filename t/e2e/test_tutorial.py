@@ -66,6 +66,7 @@ def gateway(stack, queues, tmp_path_factory):
                      **settings, **queues.settings) as started:
         user = add_user(stack, f"{uuid.uuid4().hex[:12]}@example.org")
         yield Client(started.url, user.user, user.password, user.token)
+        user.delete_all()
 
 
 @pytest.fixture
