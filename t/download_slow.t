@@ -18,18 +18,6 @@ add_block_preprocessor(sub { $mongo->start });
 # More than the kernel takes for a client that does not read.
 our $size = 10_000_000;
 
-sub master { return Test::Nginx::Util::get_pid_from_pidfile('') }
-
-# The master may be there before its worker is.
-sub worker {
-    my $master = master();
-
-    return wait_for(sub {
-        my ($pid) = `ps -o pid= --ppid $master` =~ /(\d+)/;
-        $pid;
-    }, 'the worker');
-}
-
 sub is_running { return -e "/proc/$_[0]" }
 
 # Begins a download with a small window, and reads the head.

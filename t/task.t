@@ -32,14 +32,6 @@ sub connections {
     return $active - 1;
 }
 
-sub master { return Test::Nginx::Util::get_pid_from_pidfile('') }
-
-sub worker_pids {
-    my $pid = master();
-
-    return grep { $_ ne '' } split /\s+/, `ps -o pid= --ppid $pid`;
-}
-
 sub ended {
     my $pid = shift;
 
@@ -212,7 +204,7 @@ is(join(' ', map { read_response($socket)->code } 1 .. 3), '200 401 200',
 === TEST 8: F8, a reload while a login is checked
 --- env eval: $main::env
 --- scenario
-my $old = wait_for(sub { (worker_pids())[0] }, 'the worker');
+my $old = worker();
 
 $mysql->hang;
 my $socket = begin_login();
@@ -233,7 +225,7 @@ is(http(POST => '/login', Authorization => basic($user, $password))->code, 200,
 === TEST 9: a worker that is told to quit finishes first
 --- env eval: $main::env
 --- scenario
-my $old = wait_for(sub { (worker_pids())[0] }, 'the worker');
+my $old = worker();
 
 $mysql->hang;
 my $socket = begin_login();
@@ -252,7 +244,7 @@ wait_for(sub { worker_pids() }, 'another worker');
 worker_shutdown_timeout 1s;
 --- env eval: $main::env
 --- scenario
-my $old = wait_for(sub { (worker_pids())[0] }, 'the worker');
+my $old = worker();
 
 $mysql->hang;
 my $socket = begin_login();
@@ -276,7 +268,7 @@ is(read_response($socket), undef, 'without an answer');
 --- http_config
 v2m_backend_timeout 1s;
 --- scenario
-my $old = wait_for(sub { (worker_pids())[0] }, 'the worker');
+my $old = worker();
 
 $mysql->hang;
 my $socket = begin_login();

@@ -7,18 +7,6 @@ use V2M::Store;
 
 our $size = 1_000_000;
 
-sub master { return Test::Nginx::Util::get_pid_from_pidfile('') }
-
-# The master may be there before its worker is.
-sub worker {
-    my $master = master();
-
-    return wait_for(sub {
-        my ($pid) = `ps -o pid= --ppid $master` =~ /(\d+)/;
-        $pid;
-    }, 'the worker');
-}
-
 sub is_running { return -e "/proc/$_[0]" }
 
 sub begin_upload {
@@ -44,8 +32,7 @@ sub wait_successor {
     my $old = shift;
 
     wait_for(sub {
-        my $master = master();
-        grep { $_ != $old } `ps -o pid= --ppid $master` =~ /(\d+)/g;
+        grep { $_ != $old } worker_pids();
     }, 'a new worker');
     wait_for(sub {
         eval { http(GET => '/healthz')->content eq "ok\n" };

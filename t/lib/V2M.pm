@@ -60,7 +60,7 @@ use V2M::Token;
 use V2M::Users;
 
 our @EXPORT = (@V2M::Client::EXPORT, @V2M::Token::EXPORT, @V2M::Users::EXPORT,
-    qw(access_log_text error_log_text log_text));
+    qw(access_log_text error_log_text log_text master worker worker_pids));
 
 # so that "eval" of a section needs no "main::" for them
 for my $name (@V2M::Token::EXPORT) {
@@ -245,6 +245,21 @@ sub log_text ($) {
     return slurp(server_root() . "/logs/$name");
 }
 
+
+# The processes of the block's nginx.
+sub master { return get_pid_from_pidfile('') }
+
+sub worker_pids {
+    my $master = master();
+    my @pids = `ps -o pid= --ppid $master` =~ /(\d+)/g;
+
+    return @pids;
+}
+
+# The master may be there before its worker is.
+sub worker {
+    return wait_for(sub { (worker_pids())[0] }, 'the worker');
+}
 
 sub error_log_text () {
     return log_text('error.log');
