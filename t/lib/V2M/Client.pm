@@ -50,11 +50,9 @@ sub connect_gateway {
 # read_response(SOCKET [, METHOD]): the next response of the connection, as an
 # HTTP::Response; those of status 1xx are skipped.  undef when the server closed
 # the connection instead.  What was read beyond it stays for the next call.
-my %rest;
-
 sub read_response {
     my ($socket, $method) = @_;
-    my $text  = delete $rest{$socket} // '';
+    my $text  = delete ${*$socket}{v2m_rest} // '';
     my $until = time() + 30;
     my $more  = sub {
         my $left = $until - time();
@@ -113,7 +111,7 @@ sub read_response {
     }
 
     $response->content($body);
-    $rest{$socket} = $text if length $text;
+    ${*$socket}{v2m_rest} = $text if length $text;
 
     return $response;
 }
