@@ -193,6 +193,22 @@ static ngx_command_t ngx_http_v2m_commands[] = {
       offsetof(ngx_http_v2m_loc_conf_t, download_reads),
       &ngx_http_v2m_few_range },
 
+    { ngx_string("v2m_quota_jobs"),
+      NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
+          | NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_v2m_loc_conf_t, quota_jobs),
+      NULL },
+
+    { ngx_string("v2m_quota_bytes"),
+      NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
+          | NGX_CONF_TAKE1,
+      ngx_conf_set_off_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_v2m_loc_conf_t, quota_bytes),
+      NULL },
+
     { ngx_string("v2m_storage_pool"),
       NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
       ngx_http_v2m_thread_pool,
@@ -533,6 +549,8 @@ ngx_http_v2m_create_loc_conf(ngx_conf_t *cf)
     lcf->upload_inserts = NGX_CONF_UNSET_UINT;
     lcf->download_batch = NGX_CONF_UNSET_UINT;
     lcf->download_reads = NGX_CONF_UNSET_UINT;
+    lcf->quota_jobs = NGX_CONF_UNSET;
+    lcf->quota_bytes = NGX_CONF_UNSET;
 
     return lcf;
 }
@@ -582,6 +600,8 @@ ngx_http_v2m_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->upload_inserts, prev->upload_inserts, 3);
     ngx_conf_merge_uint_value(conf->download_batch, prev->download_batch, 2);
     ngx_conf_merge_uint_value(conf->download_reads, prev->download_reads, 3);
+    ngx_conf_merge_value(conf->quota_jobs, prev->quota_jobs, 0);
+    ngx_conf_merge_off_value(conf->quota_bytes, prev->quota_bytes, 0);
 
     return NGX_CONF_OK;
 }
@@ -670,16 +690,6 @@ ngx_http_v2m_exit_process(ngx_cycle_t *cycle)
 
     ngx_http_v2m_publisher_exit(mcf->publisher);
     mcf->publisher = NULL;
-
-    /* nginx's thread pools are gone by now, unless it had to hurry: then a
-     * thread may still use these */
-
-    if (!ngx_terminate) {
-        v2m_mongo_destroy(mcf->mongo);
-        v2m_users_destroy(mcf->users);
-        mcf->mongo = NULL;
-        mcf->users = NULL;
-    }
 
     /* nobody uses these any more: nginx has ended its thread pools */
 

@@ -72,6 +72,8 @@ typedef struct {
     ngx_uint_t upload_inserts;  /* inserts in flight for one upload */
     ngx_uint_t download_batch;  /* chunks in one read */
     ngx_uint_t download_reads;  /* reads in flight or waiting to be sent */
+    ngx_int_t  quota_jobs;      /* unfinished ones of a user; 0: any number */
+    off_t      quota_bytes;     /* stored for a user; 0: any number */
 } ngx_http_v2m_loc_conf_t;
 
 typedef struct {

@@ -77,23 +77,27 @@ ngx_http_v2m_upload_handler(ngx_http_request_t *r)
         rc = ngx_http_v2m_upload_type(r, upload);
     }
 
-    if (rc != NGX_OK) {
-        return rc;
-    }
+    return rc == NGX_OK ? ngx_http_v2m_admission(upload) : rc;
+}
+
+
+ngx_int_t
+ngx_http_v2m_upload_start(ngx_http_v2m_upload_t *upload)
+{
+    ngx_int_t           rc;
+    ngx_http_v2m_ctx_t *ctx;
+    ngx_http_request_t *r = upload->request;
 
     r->request_body_no_buffering = 1;
     r->request_body_in_file_only = 0;
 
     /* ngx_http_v2m_upload_read() finds the upload through this */
+    ctx = ngx_http_v2m_find_ctx(r);
     ctx->upload = upload;
 
     rc = ngx_http_read_client_request_body(r, ngx_http_v2m_upload_body);
 
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    return NGX_DONE;
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }
 
 
@@ -678,8 +682,6 @@ static void
 ngx_http_v2m_upload_published(ngx_http_request_t *r, void *data, int rc,
                               const v2m_error_t *error, ngx_uint_t gone)
 {
-    u_char                *p;
-    ngx_str_t              location;
     ngx_http_v2m_upload_t *upload = data;
 
     if (rc == V2M_OK) {
@@ -691,25 +693,31 @@ ngx_http_v2m_upload_published(ngx_http_request_t *r, void *data, int rc,
                       error->text);
     }
 
-    if (gone) {
-        return;
+    if (!gone) {
+        ngx_http_finalize_request(r, ngx_http_v2m_upload_answer(upload));
     }
+}
+
+
+ngx_int_t
+ngx_http_v2m_upload_answer(ngx_http_v2m_upload_t *upload)
+{
+    u_char             *p;
+    ngx_str_t           location;
+    ngx_http_request_t *r = upload->request;
 
     p = ngx_pnalloc(r->pool, sizeof("/jobs/") + V2M_ID_LENGTH);
     if (p == NULL) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     location.data = p;
     location.len = ngx_sprintf(p, "/jobs/%s", upload->job.id) - p;
 
     if (ngx_http_v2m_add_header(r, "Location", &location) == NULL) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_finalize_request(
-        r, ngx_http_v2m_send_json(r, NGX_HTTP_CREATED,
-                                  v2m_job_json(&upload->job)));
+    return ngx_http_v2m_send_json(r, NGX_HTTP_CREATED,
+                                  v2m_job_json(&upload->job));
 }

@@ -1,7 +1,8 @@
 /*
- * An upload under way, as its two files see it: ngx_http_v2m_upload.c reads
- * the body and answers, ngx_http_v2m_upload_store.c fills chunks and writes
- * them.  All on the event loop, unless said otherwise.
+ * An upload under way, as its three files see it: ngx_http_v2m_admission.c
+ * decides whether it may begin, ngx_http_v2m_upload.c reads the body and
+ * answers, ngx_http_v2m_upload_store.c fills chunks and writes them.  All on
+ * the event loop, unless said otherwise.
  */
 
 #ifndef NGX_HTTP_V2M_UPLOAD_H
@@ -42,6 +43,7 @@ typedef struct {
     ngx_uint_t             in_flight;
     int32_t                next;    /* number of the next chunk to insert */
     int64_t                length;  /* bytes of the file so far */
+    int64_t                room;    /* bytes that the user's quota leaves */
     time_t                 touched; /* when the record was last changed */
 
     ngx_int_t status; /* why the upload fails, 0: it does not */
@@ -58,6 +60,23 @@ typedef struct {
 
 /* Goes on with an upload after something completed. */
 void ngx_http_v2m_upload_process(ngx_http_v2m_upload_t *upload);
+
+/*
+ * Decides, before the body is read, on what needs a look into the store: the
+ * Idempotency-Key of the request and the user's quotas.  Returns what a content
+ * handler returns; goes on with ngx_http_v2m_upload_start() or answers.
+ */
+ngx_int_t ngx_http_v2m_admission(ngx_http_v2m_upload_t *upload);
+
+/* Refuses an upload for which the quota leaves no room; returns the status. */
+ngx_int_t ngx_http_v2m_quota_exceeded(ngx_http_v2m_upload_t *upload);
+
+/* Begins to read the body; NGX_DONE, or the status of a failure. */
+ngx_int_t ngx_http_v2m_upload_start(ngx_http_v2m_upload_t *upload);
+
+/* The answer about the job: 201.  Returns what is passed to
+ * ngx_http_finalize_request(). */
+ngx_int_t ngx_http_v2m_upload_answer(ngx_http_v2m_upload_t *upload);
 
 /* Whether all of the body has arrived and was taken. */
 ngx_uint_t ngx_http_v2m_upload_read_all(ngx_http_v2m_upload_t *upload);

@@ -101,6 +101,8 @@ ngx_http_v2m_upload_store_init(ngx_http_v2m_upload_t *upload)
         data->job = &upload->job;
     }
 
+    upload->room = INT64_MAX;
+
     memory->handler = ngx_http_v2m_upload_free;
     memory->data = upload;
     cleanup->handler = ngx_http_v2m_upload_release;
@@ -176,6 +178,11 @@ ngx_http_v2m_upload_append(ngx_http_v2m_upload_t *upload,
                            const unsigned char *data, size_t length)
 {
     size_t size;
+
+    if ((int64_t) length > upload->room - upload->length) {
+        upload->status = ngx_http_v2m_quota_exceeded(upload);
+        return NGX_ERROR;
+    }
 
     while (length > 0) {
         if (ngx_http_v2m_upload_grow(upload, length) != NGX_OK) {

@@ -1,0 +1,92 @@
+#include "v2m_usage.h"
+
+#include <string.h>
+
+#include "v2m_job.h"
+
+typedef struct {
+    const char  *except;
+    v2m_usage_t *usage;
+} v2m_usage_sum_t;
+
+
+static int
+v2m_usage_add(void *data, const bson_t *document, v2m_error_t *error)
+{
+    int64_t          bytes;
+    v2m_id_t         id;
+    bson_iter_t      iter;
+    v2m_job_state_t  state;
+    v2m_usage_sum_t *sum = data;
+
+    (void) error;
+
+    bytes = 0;
+    state = V2M_JOB_READY;
+
+    if (!bson_iter_init(&iter, document)) {
+        return V2M_OK;
+    }
+
+    while (bson_iter_next(&iter)) {
+        const char *key = bson_iter_key(&iter);
+
+        if (strcmp(key, "_id") == 0 && BSON_ITER_HOLDS_OID(&iter)) {
+            bson_oid_to_string(bson_iter_oid(&iter), id);
+
+            if (strcmp(id, sum->except) == 0) {
+                return V2M_OK;
+            }
+
+        } else if (strcmp(key, "state") == 0 && BSON_ITER_HOLDS_UTF8(&iter)) {
+            v2m_job_state_parse(&state, bson_iter_utf8(&iter, NULL));
+
+        } else if (BSON_ITER_HOLDS_NUMBER(&iter)) {
+            bytes += bson_iter_as_int64(&iter);
+        }
+    }
+
+    sum->usage->bytes += bytes;
+
+    if (state != V2M_JOB_READY && state != V2M_JOB_FAILED) {
+        sum->usage->jobs++;
+    }
+
+    return V2M_OK;
+}
+
+
+int
+v2m_usage(v2m_mongo_t *mongo, const char *username, const v2m_id_t except,
+          v2m_usage_t *usage, v2m_error_t *error)
+{
+    int             rc;
+    bson_t          filter, opts, fields;
+    v2m_usage_sum_t sum;
+
+    static const char *const names[] = { "state", "size", "mp3_size" };
+
+    memset(usage, 0, sizeof(v2m_usage_t));
+    sum.except = except;
+    sum.usage = usage;
+
+    bson_init(&filter);
+    BSON_APPEND_UTF8(&filter, "username", username);
+
+    bson_init(&opts);
+    BSON_APPEND_DOCUMENT_BEGIN(&opts, "projection", &fields);
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        BSON_APPEND_INT32(&fields, names[i], 1);
+    }
+
+    bson_append_document_end(&opts, &fields);
+
+    rc = v2m_mongo_find(mongo, "v2m", "jobs", &filter, &opts, v2m_usage_add,
+                        &sum, error);
+
+    bson_destroy(&opts);
+    bson_destroy(&filter);
+
+    return rc;
+}

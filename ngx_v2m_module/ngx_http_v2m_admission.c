@@ -1,0 +1,277 @@
+/*
+ * Whether an upload may begin: Idempotency-Key and quotas.
+ */
+
+#include "ngx_http_v2m_upload.h"
+
+#include "ngx_http_v2m_problem.h"
+#include "ngx_http_v2m_response.h"
+#include "v2m_jobs.h"
+#include "v2m_requests.h"
+#include "v2m_usage.h"
+
+#define NGX_HTTP_V2M_KEY_MAX 255
+
+typedef struct {
+    ngx_http_v2m_upload_t *upload; /* for the loop only */
+    v2m_mongo_t           *mongo;
+    v2m_job_t             *job;
+    const char            *key;   /* NULL: none was given */
+    ngx_uint_t             quota; /* there is one */
+    v2m_job_t              found; /* the job of a repeated key */
+    v2m_usage_t            usage;
+} ngx_http_v2m_admission_t;
+
+static ngx_int_t ngx_http_v2m_admission_key(ngx_http_v2m_upload_t *upload,
+                                            const char           **key);
+static int       ngx_http_v2m_admission_run(void *data, v2m_error_t *error);
+static void      ngx_http_v2m_admission_done(ngx_http_request_t *r, void *data,
+                                             int rc, const v2m_error_t *error,
+                                             ngx_uint_t gone);
+
+
+ngx_int_t
+ngx_http_v2m_admission(ngx_http_v2m_upload_t *upload)
+{
+    ngx_int_t                 rc;
+    const char               *key;
+    ngx_http_request_t       *r;
+    ngx_http_v2m_task_t      *task;
+    ngx_http_v2m_loc_conf_t  *lcf;
+    ngx_http_v2m_admission_t *admission;
+
+    r = upload->request;
+    lcf = upload->lcf;
+
+    rc = ngx_http_v2m_admission_key(upload, &key);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (key == NULL && lcf->quota_jobs == 0 && lcf->quota_bytes == 0) {
+        return ngx_http_v2m_upload_start(upload);
+    }
+
+    task = ngx_http_v2m_task_create(r, sizeof(ngx_http_v2m_admission_t),
+                                    ngx_http_v2m_admission_run,
+                                    ngx_http_v2m_admission_done);
+    if (task == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    admission = ngx_http_v2m_task_data(task);
+    admission->upload = upload;
+    admission->mongo = upload->mcf->mongo;
+    admission->job = &upload->job;
+    admission->key = key;
+    admission->quota = lcf->quota_jobs > 0 || lcf->quota_bytes > 0;
+
+    /* what is announced counts for the quota until the true size is known */
+    upload->job.size = ngx_max(r->headers_in.content_length_n, 0);
+
+    rc = ngx_http_v2m_task_offload(task, upload->mcf->storage_pool);
+
+    if (rc == NGX_DONE) {
+        upload->in_flight++;
+    }
+
+    return rc;
+}
+
+
+/* The key of the request: printable ASCII, in quotes or not. */
+static ngx_int_t
+ngx_http_v2m_admission_key(ngx_http_v2m_upload_t *upload, const char **key)
+{
+    size_t              i;
+    ngx_str_t          *header, value;
+    ngx_http_request_t *r = upload->request;
+
+    *key = NULL;
+
+    header = ngx_http_v2m_find_header(r, "idempotency-key");
+    if (header == NULL) {
+        return NGX_OK;
+    }
+
+    value = *header;
+
+    if (value.len >= 2 && value.data[0] == '"'
+        && value.data[value.len - 1] == '"') {
+        value.data++;
+        value.len -= 2;
+    }
+
+    for (i = 0; i < value.len; i++) {
+        if (value.data[i] < 0x20 || value.data[i] > 0x7e) {
+            break;
+        }
+    }
+
+    if (value.len == 0 || value.len > NGX_HTTP_V2M_KEY_MAX || i < value.len) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_BAD_REQUEST,
+                                    "an Idempotency-Key is 1 to 255 printable "
+                                    "ASCII characters");
+    }
+
+    *key = ngx_http_v2m_cstring(r, &value);
+
+    return *key == NULL ? NGX_HTTP_INTERNAL_SERVER_ERROR : NGX_OK;
+}
+
+
+/* On a thread of the storage pool.  V2M_CONFLICT: the key has a job. */
+static int
+ngx_http_v2m_admission_run(void *data, v2m_error_t *error)
+{
+    int                       rc;
+    ngx_http_v2m_admission_t *admission = data;
+
+    /* the record comes first, so that of uploads that begin at the same time
+     * each sees the other */
+
+    rc = admission->key != NULL
+             ? v2m_requests_begin(admission->mongo, admission->key,
+                                  admission->job, &admission->found, error)
+             : v2m_jobs_begin(admission->mongo, admission->job, error);
+
+    if (rc == V2M_OK && admission->quota) {
+        rc = v2m_usage(admission->mongo, admission->job->username,
+                       admission->job->id, &admission->usage, error);
+    }
+
+    return rc;
+}
+
+
+/* The quotas; NGX_OK, or the status to refuse with. */
+static ngx_int_t
+ngx_http_v2m_admission_quota(ngx_http_v2m_upload_t *upload,
+                             const v2m_usage_t     *usage)
+{
+    u_char                   text[128];
+    ngx_http_v2m_loc_conf_t *lcf = upload->lcf;
+
+    if (lcf->quota_jobs > 0 && usage->jobs >= lcf->quota_jobs) {
+        ngx_snprintf(text, sizeof(text),
+                     "%L of your jobs are not finished yet, and %i is the "
+                     "limit (v2m_quota_jobs)%Z",
+                     usage->jobs, lcf->quota_jobs);
+
+        return ngx_http_v2m_problem(upload->request, NGX_HTTP_TOO_MANY_REQUESTS,
+                                    (char *) text);
+    }
+
+    if (lcf->quota_bytes == 0) {
+        return NGX_OK;
+    }
+
+    upload->room = lcf->quota_bytes - usage->bytes;
+
+    /* of a form only a part is the file: there the bytes decide */
+
+    if (upload->room <= 0
+        || (upload->reader == NULL && upload->job.size > upload->room))
+    {
+        return ngx_http_v2m_quota_exceeded(upload);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_v2m_quota_exceeded(ngx_http_v2m_upload_t *upload)
+{
+    u_char text[192];
+
+    ngx_snprintf(text, sizeof(text),
+                 "your files may take %O bytes (v2m_quota_bytes), of which %L "
+                 "are left: delete jobs to make room%Z",
+                 upload->lcf->quota_bytes, ngx_max(upload->room, 0));
+
+    return ngx_http_v2m_problem(
+        upload->request, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, (char *) text);
+}
+
+
+/* The key was used before: the answer is that job, whose upload may still be
+ * under way. */
+static ngx_int_t
+ngx_http_v2m_admission_repeated(ngx_http_v2m_upload_t *upload)
+{
+    ngx_int_t           rc;
+    ngx_http_v2m_ctx_t *ctx;
+    ngx_http_request_t *r = upload->request;
+
+    ctx = ngx_http_v2m_find_ctx(r);
+    ngx_memcpy(ctx->job, upload->job.id, sizeof(v2m_id_t));
+
+    if (upload->job.state == V2M_JOB_UPLOADING) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_CONFLICT,
+                                    "an upload with this Idempotency-Key is "
+                                    "under way");
+    }
+
+    /* whoever waits for a "100 Continue" need not send the file again */
+    r->expect_tested = 1;
+
+    rc = ngx_http_discard_request_body(r);
+
+    return rc == NGX_OK ? ngx_http_v2m_upload_answer(upload) : rc;
+}
+
+
+static ngx_int_t
+ngx_http_v2m_admission_decide(ngx_http_v2m_upload_t          *upload,
+                              const ngx_http_v2m_admission_t *admission, int rc,
+                              const v2m_error_t *error)
+{
+    ngx_int_t status;
+
+    if (rc == V2M_CONFLICT && admission->key != NULL) {
+        return ngx_http_v2m_admission_repeated(upload);
+    }
+
+    if (rc != V2M_OK) {
+        return ngx_http_v2m_failure(upload->request, "begin an upload", rc,
+                                    error);
+    }
+
+    status = ngx_http_v2m_admission_quota(upload, &admission->usage);
+
+    return status == NGX_OK ? ngx_http_v2m_upload_start(upload) : status;
+}
+
+
+static void
+ngx_http_v2m_admission_done(ngx_http_request_t *r, void *data, int rc,
+                            const v2m_error_t *error, ngx_uint_t gone)
+{
+    v2m_job_t                 job;
+    ngx_http_v2m_upload_t    *upload;
+    ngx_http_v2m_admission_t *admission = data;
+
+    upload = admission->upload;
+    upload->in_flight--;
+
+    if (rc == V2M_CONFLICT && admission->key != NULL) {
+        job = upload->job;
+        upload->job = admission->found;
+        v2m_job_free(&job);
+
+    } else {
+        upload->begun = 1;
+        upload->recorded = rc == V2M_OK;
+        upload->touched = ngx_time();
+    }
+
+    if (gone) {
+        ngx_http_v2m_upload_drop(upload);
+        return;
+    }
+
+    ngx_http_finalize_request(
+        r, ngx_http_v2m_admission_decide(upload, admission, rc, error));
+}
