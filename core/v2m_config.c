@@ -194,6 +194,74 @@ v2m_config_integer(const char *name, int64_t fallback, int64_t minimum,
 }
 
 
+/* The seconds of one unit, 0 when it is none. */
+static int64_t
+v2m_config_unit(const char *unit)
+{
+    size_t i;
+
+    static const struct {
+        const char *name;
+        int64_t     seconds;
+    } units[] = {
+        { "", 1 },     { "s", 1 },     { "m", 60 },
+        { "h", 3600 }, { "d", 86400 }, { "w", 604800 },
+    };
+
+    for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcmp(unit, units[i].name) == 0) {
+            return units[i].seconds;
+        }
+    }
+
+    return 0;
+}
+
+
+int
+v2m_config_duration(const char *name, const char *fallback, int64_t minimum_s,
+                    int64_t maximum_s, int never, int64_t *seconds,
+                    v2m_error_t *error)
+{
+    int       rc;
+    char     *text, *end;
+    int64_t   unit;
+    long long number;
+
+    rc = v2m_config_string(name, fallback, &text, error);
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    if (never && strcmp(text, "forever") == 0) {
+        free(text);
+        *seconds = -1;
+        return V2M_OK;
+    }
+
+    errno = 0;
+    number = strtoll(text, &end, 10);
+    unit = v2m_config_unit(end);
+
+    if (errno != 0 || end == text || unit == 0 || number < 0
+        || number > maximum_s / unit || number * unit < minimum_s)
+    {
+        rc = v2m_error_set(
+            error, V2M_INVALID,
+            "%s is \"%.32s\", but must be a time such as 90s, "
+            "30m, 12h or 7d, from %" PRId64 " to %" PRId64 " seconds%s",
+            name, text, minimum_s, maximum_s, never ? ", or forever" : "");
+        free(text);
+        return rc;
+    }
+
+    free(text);
+    *seconds = number * unit;
+
+    return V2M_OK;
+}
+
+
 void
 v2m_config_wipe(char *secret)
 {

@@ -33,6 +33,15 @@ int v2m_config_required(const char *name, char **value, v2m_error_t *error);
 int v2m_config_integer(const char *name, int64_t fallback, int64_t minimum,
                        int64_t maximum, int64_t *value, v2m_error_t *error);
 
+/*
+ * Reads a span of time: a number with the unit s, m, h, d or w (none: seconds),
+ * or, where never is 1, "forever", which gives -1.  The fallback is written in
+ * the same way.  V2M_INVALID names the setting and the range.
+ */
+int v2m_config_duration(const char *name, const char *fallback,
+                        int64_t minimum_s, int64_t maximum_s, int never,
+                        int64_t *seconds, v2m_error_t *error);
+
 /* Reads the value from a file; name says in the error text which setting gave
  * the path. */
 int v2m_config_file(const char *name, const char *path, char **value,

@@ -26,6 +26,16 @@ typedef enum {
     V2M_NOTIFIED_FAILED
 } v2m_job_notified_t;
 
+/* How far the mail about the job's end is; times in ms since the epoch, 0:
+ * none. */
+typedef struct {
+    int64_t until_ms; /* a notifier is at it until then, unless it died */
+    int     tries;    /* that the mail server put off */
+    int64_t since_ms; /* when it first did */
+    int64_t due_ms;   /* its message was put aside until then */
+    int     requeued; /* how often its message was sent anew, being lost */
+} v2m_job_mail_t;
+
 /* Strings and lists are malloc'ed and owned by the job; NULL means "not
  * there". */
 typedef struct {
@@ -43,6 +53,11 @@ typedef struct {
     int64_t            duration_ms; /* of the MP3; -1: unknown */
     int64_t            created_ms;  /* since the epoch, UTC */
     int64_t            updated_ms;  /* since the epoch, UTC */
+    int64_t            finished_ms; /* its end state; 0: none, or not noted */
+    int                requeued;    /* how often its message was sent anew */
+    int                video_gone;  /* the video was removed, or is being */
+    int                expired;     /* all of it is being removed */
+    v2m_job_mail_t     mail;
     v2m_options_t      options;
     v2m_id_t          *attempts; /* file ids that MP3s were written under */
     size_t             attempt_count;

@@ -131,10 +131,74 @@ v2m_job_take_attempts(v2m_job_t *job, bson_iter_t *record)
 }
 
 
+/* Numbers and times that are each kept in one field.  Returns 0 when the
+ * field is none of them. */
+static int
+v2m_job_take_time(v2m_job_t *job, const char *key, bson_iter_t *iter)
+{
+    size_t i;
+
+    const struct {
+        const char *name;
+        int64_t    *time;
+    } times[] = {
+        { "created", &job->created_ms },
+        { "updated", &job->updated_ms },
+        { "finished", &job->finished_ms },
+        { "mail_until", &job->mail.until_ms },
+        { "mail_since", &job->mail.since_ms },
+        { "mail_due", &job->mail.due_ms },
+    };
+
+    if (!BSON_ITER_HOLDS_DATE_TIME(iter)) {
+        return 0;
+    }
+
+    for (i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        if (strcmp(key, times[i].name) == 0) {
+            *times[i].time = bson_iter_date_time(iter);
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+v2m_job_take_count(v2m_job_t *job, const char *key, bson_iter_t *iter)
+{
+    size_t i;
+
+    const struct {
+        const char *name;
+        int        *count;
+    } counts[] = {
+        { "requeued", &job->requeued },
+        { "mail_tries", &job->mail.tries },
+        { "mail_requeued", &job->mail.requeued },
+    };
+
+    for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        if (strcmp(key, counts[i].name) == 0) {
+            *counts[i].count = (int) bson_iter_as_int64(iter);
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static void
 v2m_job_take_field(v2m_job_t *job, bson_iter_t *iter)
 {
     const char *key = bson_iter_key(iter);
+
+    if (v2m_job_take_time(job, key, iter) || v2m_job_take_count(job, key, iter))
+    {
+        return;
+    }
 
     if (strcmp(key, "_id") == 0 && BSON_ITER_HOLDS_OID(iter)) {
         bson_oid_to_string(bson_iter_oid(iter), job->id);
@@ -172,11 +236,11 @@ v2m_job_take_field(v2m_job_t *job, bson_iter_t *iter)
     } else if (strcmp(key, "duration_ms") == 0) {
         job->duration_ms = bson_iter_as_int64(iter);
 
-    } else if (strcmp(key, "created") == 0 && BSON_ITER_HOLDS_DATE_TIME(iter)) {
-        job->created_ms = bson_iter_date_time(iter);
+    } else if (strcmp(key, "video_removed") == 0) {
+        job->video_gone = 1; /* false: it is being removed */
 
-    } else if (strcmp(key, "updated") == 0 && BSON_ITER_HOLDS_DATE_TIME(iter)) {
-        job->updated_ms = bson_iter_date_time(iter);
+    } else if (strcmp(key, "expired") == 0) {
+        job->expired = bson_iter_as_bool(iter);
 
     } else if (strcmp(key, "options") == 0) {
         v2m_job_take_options(&job->options, iter);

@@ -1,5 +1,5 @@
 /*
- * The job record between BSON and C; used by v2m_jobs.c only.
+ * The job record between BSON and C; used by v2m_jobs*.c only.
  */
 
 #ifndef V2M_JOB_BSON_H

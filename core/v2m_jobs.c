@@ -2,200 +2,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "v2m_filename.h"
 #include "v2m_job_bson.h"
-#include "v2m_utf8.h"
-
-#define V2M_JOBS_DATABASE   "v2m"
-#define V2M_JOBS_COLLECTION "jobs"
+#include "v2m_jobs_record.h"
 
 /* The record's own version, for readers of a later release. */
 #define V2M_JOBS_VERSION 1
-
-/* A growing list of jobs, filled by v2m_jobs_take(). */
-typedef struct {
-    v2m_job_t *jobs;
-    size_t     count;
-    size_t     capacity;
-} v2m_jobs_found_t;
-
-/* A change of one record: which, and what becomes of it. */
-typedef struct {
-    bson_t filter;
-    bson_t update;
-    bson_t set;
-} v2m_jobs_change_t;
-
-static int64_t
-v2m_jobs_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-
-static void
-v2m_jobs_append_id(bson_t *document, const char *field, const v2m_id_t id)
-{
-    bson_oid_t oid;
-
-    bson_oid_init_from_string(&oid, id);
-    BSON_APPEND_OID(document, field, &oid);
-}
-
-
-/* A text for a person.  It must be UTF-8, or other readers of the record
- * fail. */
-static void
-v2m_jobs_append_text(bson_t *document, const char *field, const char *text)
-{
-    char *repaired;
-
-    repaired = v2m_utf8_repair(text);
-    if (repaired == NULL) {
-        return;
-    }
-
-    BSON_APPEND_UTF8(document, field, repaired);
-    free(repaired);
-}
-
-
-/* A filter {_id, state: {$in: [...]}}; a state of -1 ends the list. */
-static void
-v2m_jobs_filter(bson_t *filter, const v2m_id_t id, const int *states)
-{
-    bson_t in, list;
-    char   key[16];
-
-    v2m_jobs_append_id(filter, "_id", id);
-
-    if (states == NULL) {
-        return;
-    }
-
-    BSON_APPEND_DOCUMENT_BEGIN(filter, "state", &in);
-    BSON_APPEND_ARRAY_BEGIN(&in, "$in", &list);
-
-    for (int i = 0; states[i] != -1; i++) {
-        bson_snprintf(key, sizeof(key), "%d", i);
-        BSON_APPEND_UTF8(&list, key,
-                         v2m_job_state_name((v2m_job_state_t) states[i]));
-    }
-
-    bson_append_array_end(&in, &list);
-    bson_append_document_end(filter, &in);
-}
-
-
-/* Begins {$set: {updated: now}} on one record in one of the states. */
-static void
-v2m_jobs_change_begin(v2m_jobs_change_t *change, const v2m_id_t id,
-                      const int *states)
-{
-    bson_init(&change->filter);
-    v2m_jobs_filter(&change->filter, id, states);
-
-    bson_init(&change->update);
-    BSON_APPEND_DOCUMENT_BEGIN(&change->update, "$set", &change->set);
-    BSON_APPEND_DATE_TIME(&change->set, "updated", v2m_jobs_now());
-}
-
-
-/* Carries the change out; V2M_CONFLICT when no record met the filter. */
-static int
-v2m_jobs_change_run(v2m_mongo_t *mongo, v2m_jobs_change_t *change,
-                    v2m_error_t *error)
-{
-    int     rc;
-    int64_t matched;
-
-    rc = v2m_mongo_update(mongo, V2M_JOBS_DATABASE, V2M_JOBS_COLLECTION,
-                          &change->filter, &change->update, NULL, &matched,
-                          error);
-
-    bson_destroy(&change->filter);
-    bson_destroy(&change->update);
-
-    if (rc == V2M_OK && matched == 0) {
-        rc = v2m_error_set(error, V2M_CONFLICT,
-                           "the job is gone or in another state");
-    }
-
-    return rc;
-}
-
-
-static int
-v2m_jobs_change_end(v2m_mongo_t *mongo, v2m_jobs_change_t *change,
-                    v2m_error_t *error)
-{
-    bson_append_document_end(&change->update, &change->set);
-
-    return v2m_jobs_change_run(mongo, change, error);
-}
-
-
-static int
-v2m_jobs_take(void *data, const bson_t *document, v2m_error_t *error)
-{
-    v2m_job_t        *grown;
-    v2m_jobs_found_t *found = data;
-
-    if (found->count == found->capacity) {
-        found->capacity = found->capacity ? found->capacity * 2 : 4;
-
-        grown = realloc(found->jobs, found->capacity * sizeof(v2m_job_t));
-        if (grown == NULL) {
-            return v2m_error_set(error, V2M_ERROR, "out of memory");
-        }
-
-        found->jobs = grown;
-    }
-
-    return v2m_job_from_bson(&found->jobs[found->count++], document, error);
-}
-
-
-/* Runs a query and hands over the list found. */
-static int
-v2m_jobs_query(v2m_mongo_t *mongo, const bson_t *filter, const char *sort,
-               int direction, size_t limit, v2m_job_t **jobs, size_t *count,
-               v2m_error_t *error)
-{
-    int              rc;
-    bson_t           opts, order;
-    v2m_jobs_found_t found;
-
-    memset(&found, 0, sizeof(found));
-
-    bson_init(&opts);
-    BSON_APPEND_INT64(&opts, "limit", (int64_t) limit);
-    BSON_APPEND_DOCUMENT_BEGIN(&opts, "sort", &order);
-    BSON_APPEND_INT32(&order, sort, direction);
-    bson_append_document_end(&opts, &order);
-
-    rc = v2m_mongo_find(mongo, V2M_JOBS_DATABASE, V2M_JOBS_COLLECTION, filter,
-                        &opts, v2m_jobs_take, &found, error);
-
-    bson_destroy(&opts);
-
-    if (rc != V2M_OK) {
-        v2m_jobs_free(found.jobs, found.count);
-        return rc;
-    }
-
-    *jobs = found.jobs;
-    *count = found.count;
-
-    return V2M_OK;
-}
-
 
 int
 v2m_jobs_prepare(v2m_mongo_t *mongo, v2m_error_t *error)
@@ -252,6 +65,10 @@ v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error)
     BSON_APPEND_DATE_TIME(&record, "updated", job->updated_ms);
     v2m_job_append_options(&record, &job->options);
 
+    if (job->size > 0) {
+        BSON_APPEND_INT64(&record, "size", job->size);
+    }
+
     if (job->name != NULL) {
         v2m_jobs_append_text(&record, "name", job->name);
     }
@@ -270,15 +87,10 @@ v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error)
 static void
 v2m_jobs_upload_change_begin(v2m_jobs_change_t *change, const v2m_id_t id)
 {
-    bson_t absent;
-
     static const int states[] = { V2M_JOB_UPLOADING, -1 };
 
     v2m_jobs_change_begin(change, id, states);
-
-    BSON_APPEND_DOCUMENT_BEGIN(&change->filter, "abandoned", &absent);
-    BSON_APPEND_BOOL(&absent, "$exists", false);
-    bson_append_document_end(&change->filter, &absent);
+    v2m_jobs_append_exists(&change->filter, "abandoned", false);
 }
 
 
@@ -557,6 +369,7 @@ v2m_jobs_ready(v2m_mongo_t *mongo, const v2m_id_t id, const v2m_id_t mp3_fid,
     v2m_jobs_change_begin(&change, id, v2m_jobs_open);
     BSON_APPEND_UTF8(&change.set, "state", v2m_job_state_name(V2M_JOB_READY));
     BSON_APPEND_INT32(&change.set, "progress", 100);
+    BSON_APPEND_DATE_TIME(&change.set, "finished", v2m_jobs_now());
     BSON_APPEND_INT64(&change.set, "mp3_size", mp3_size);
     v2m_jobs_append_id(&change.set, "mp3_fid", mp3_fid);
 
@@ -576,22 +389,8 @@ v2m_jobs_fail(v2m_mongo_t *mongo, const v2m_id_t id, const char *reason,
 
     v2m_jobs_change_begin(&change, id, v2m_jobs_open);
     BSON_APPEND_UTF8(&change.set, "state", v2m_job_state_name(V2M_JOB_FAILED));
+    BSON_APPEND_DATE_TIME(&change.set, "finished", v2m_jobs_now());
     v2m_jobs_append_text(&change.set, "reason", reason);
-
-    return v2m_jobs_change_end(mongo, &change, error);
-}
-
-
-int
-v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
-                  v2m_job_notified_t notified, v2m_error_t *error)
-{
-    v2m_jobs_change_t change;
-
-    v2m_jobs_change_begin(&change, id, NULL);
-    BSON_APPEND_UTF8(&change.filter, "notified",
-                     v2m_job_notified_name(V2M_NOTIFIED_NONE));
-    BSON_APPEND_UTF8(&change.set, "notified", v2m_job_notified_name(notified));
 
     return v2m_jobs_change_end(mongo, &change, error);
 }
@@ -667,68 +466,15 @@ int
 v2m_jobs_abandon(v2m_mongo_t *mongo, const v2m_id_t id, int64_t before_ms,
                  v2m_error_t *error)
 {
-    bson_t            range;
     v2m_jobs_change_t change;
 
     static const int states[] = { V2M_JOB_UPLOADING, -1 };
 
     /* its time of change stays, so that the sweep finds it again at once */
 
-    bson_init(&change.filter);
-    v2m_jobs_filter(&change.filter, id, states);
-    BSON_APPEND_DOCUMENT_BEGIN(&change.filter, "updated", &range);
-    BSON_APPEND_DATE_TIME(&range, "$lt", before_ms);
-    bson_append_document_end(&change.filter, &range);
-
-    bson_init(&change.update);
-    BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$set", &change.set);
+    v2m_jobs_change_begin_quietly(&change, id, states);
+    v2m_jobs_append_range(&change.filter, "updated", "$lt", before_ms);
     BSON_APPEND_BOOL(&change.set, "abandoned", true);
 
     return v2m_jobs_change_end(mongo, &change, error);
-}
-
-
-static int
-v2m_jobs_older(v2m_mongo_t *mongo, v2m_job_state_t state, int unpublished,
-               int64_t before_ms, size_t limit, v2m_job_t **jobs, size_t *count,
-               v2m_error_t *error)
-{
-    int    rc;
-    bson_t filter, range;
-
-    bson_init(&filter);
-    BSON_APPEND_UTF8(&filter, "state", v2m_job_state_name(state));
-
-    if (unpublished) {
-        BSON_APPEND_BOOL(&filter, "published", false);
-    }
-
-    BSON_APPEND_DOCUMENT_BEGIN(&filter, "updated", &range);
-    BSON_APPEND_DATE_TIME(&range, "$lt", before_ms);
-    bson_append_document_end(&filter, &range);
-
-    rc =
-        v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count, error);
-
-    bson_destroy(&filter);
-
-    return rc;
-}
-
-
-int
-v2m_jobs_unpublished(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
-                     v2m_job_t **jobs, size_t *count, v2m_error_t *error)
-{
-    return v2m_jobs_older(mongo, V2M_JOB_QUEUED, 1, before_ms, limit, jobs,
-                          count, error);
-}
-
-
-int
-v2m_jobs_stale_uploads(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
-                       v2m_job_t **jobs, size_t *count, v2m_error_t *error)
-{
-    return v2m_jobs_older(mongo, V2M_JOB_UPLOADING, 0, before_ms, limit, jobs,
-                          count, error);
 }

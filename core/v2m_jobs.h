@@ -4,6 +4,9 @@
  *
  *   uploading -> queued -> converting -> ready | failed(reason)
  *
+ * The mail about a job's end is in v2m_jobs_mail.h, what only the sweep and
+ * the operator do in v2m_jobs_upkeep.h.
+ *
  * All functions block and may be called from any thread; beside the results
  * named at each, those of v2m_mongo.h.
  */
@@ -23,8 +26,9 @@
 /* Makes the collection's indexes if they are not there. */
 int v2m_jobs_prepare(v2m_mongo_t *mongo, v2m_error_t *error);
 
-/* Inserts the job in state uploading, with id, username, name and options of
- * the job given; sets its created and updated times. */
+/* Inserts the job in state uploading, with id, username, name, options and the
+ * announced size (0: none) of the job given; sets its created and updated
+ * times. */
 int v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error);
 
 /* uploading -> queued, not yet published.  V2M_CONFLICT: it was not
@@ -95,10 +99,6 @@ int v2m_jobs_ready(v2m_mongo_t *mongo, const v2m_id_t id,
 int v2m_jobs_fail(v2m_mongo_t *mongo, const v2m_id_t id, const char *reason,
                   v2m_error_t *error);
 
-/* none -> sent | failed.  V2M_CONFLICT: it was noted before. */
-int v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
-                      v2m_job_notified_t notified, v2m_error_t *error);
-
 /* Removes the record only.  V2M_NOT_FOUND: there was none. */
 int v2m_jobs_remove(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
 
@@ -116,14 +116,6 @@ int v2m_jobs_remove_unchanged(v2m_mongo_t *mongo, const v2m_job_t *job,
  */
 int v2m_jobs_abandon(v2m_mongo_t *mongo, const v2m_id_t id, int64_t before_ms,
                      v2m_error_t *error);
-
-/* For the sweep: queued jobs that the broker did not confirm, and uploads
- * without a change, since before the given time (ms since the epoch), oldest
- * first.  *jobs as with v2m_jobs_list(). */
-int v2m_jobs_unpublished(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
-                         v2m_job_t **jobs, size_t *count, v2m_error_t *error);
-int v2m_jobs_stale_uploads(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
-                           v2m_job_t **jobs, size_t *count, v2m_error_t *error);
 
 /* Moves an upload's time of change, so that the sweep leaves it alone. */
 int v2m_jobs_touch(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);

@@ -29,6 +29,7 @@ class MailServer:
     def __init__(self, answer, tls=None, **options):
         self.answer = answer
         self.mails = []
+        self.recipient = None  # whom the present RCPT is about
         self.sessions = []
         self.logins = []
         self._loop = asyncio.new_event_loop()
@@ -68,6 +69,7 @@ class MailServer:
         return reply or "250 ok"
 
     async def handle_RCPT(self, server, session, envelope, address, options):
+        self.recipient = address
         reply = await self.ask("RCPT")
         if reply is None:
             envelope.rcpt_tos.append(address)

@@ -290,30 +290,134 @@ def test_temporary_refusal(stack, notifier, queue, address, mail_server):
                              '"451 later"') == 2
 
 
-def test_last_attempt(stack, notifier, queue, address, mail_server):
+@pytest.mark.parametrize("classic", [False, True])
+def test_put_off_for_too_long(stack, notifier, queue, address, mail_server,
+                              classic):
+    """F15: after V2M_MAIL_PATIENCE the mail is given up; no attempt of the
+    message is spent until then."""
+    if classic:
+        with stack.amqp() as connection:
+            connection.channel().queue_declare(queue)
     server = mail_server(lambda verb: "451 no" if verb == "RCPT" else None)
-    program = notifier(V2M_SMTP_URL=server.url, V2M_ATTEMPTS=2)
+    program = notifier(V2M_SMTP_URL=server.url, V2M_ATTEMPTS=1,
+                       V2M_MAIL_PATIENCE="3s")
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
 
+    program.wait_log('mail not sent: the mail server answered "451 no"')
     wait_for(lambda: stack.job(job_id)["notified"] == "failed")
-    wait_for(lambda: stack.depth(f"{queue}.dead") == 1)
-    assert program.log.count('the mail server answered "451 no"') == 2
+    assert program.log.count("mail not sent yet") >= 2
+    if classic:
+        wait_for(lambda: stack.depth(queue) == 0)
+    else:
+        wait_for(lambda: stack.depth(f"{queue}.dead") == 1)
 
 
-def test_last_attempt_on_a_classic_queue(stack, notifier, queue, address,
-                                         mail_server):
-    """Where the broker does not count, the notifier does."""
-    with stack.amqp() as connection:
-        connection.channel().queue_declare(queue)
-    server = mail_server(lambda verb: "451 no" if verb == "RCPT" else None)
-    program = notifier(V2M_SMTP_URL=server.url, V2M_ATTEMPTS=3)
-    job_id = make_job(stack, address)
+def put_aside(stack, job_id):
+    """The job once its mail is put aside: as after many tries."""
+    return wait_for(lambda: [job for job in [stack.job(job_id)]
+                             if "mail_due" in job])[0]
+
+
+def test_put_aside(stack, no_other_sweep, notifier, spawn, queue, address,
+                   mail_server):
+    """F15: what is put off for long waits in the record, and the sweep sends
+    its message anew when it is due."""
+    answers = {"RCPT": "451 later"}
+    server = mail_server(lambda verb: answers.get(verb))
+    program = notifier(V2M_SMTP_URL=server.url, V2M_ATTEMPTS=1)
+    job_id = make_job(stack, address, mail_tries=9, mail_since=now())
     stack.publish(queue, message(job_id, address))
 
-    wait_for(lambda: stack.job(job_id)["notified"] == "failed")
+    job = put_aside(stack, job_id)
+    assert job["mail_tries"] == 10
+    assert "mail_until" not in job
+    due = job["mail_due"].replace(tzinfo=datetime.timezone.utc) - now()
+    assert 240 < due.total_seconds() < 520
     wait_for(lambda: stack.depth(queue) == 0)
-    assert 2 <= program.log.count('the mail server answered "451 no"') <= 3
+
+    # not before it is due
+    assert spawn("v2m-sweep", MP3_QUEUE=queue).wait(60) == 0
+    assert "mail_due" in stack.job(job_id)
+
+    answers.clear()
+    stack.jobs.update_one({"_id": bson.ObjectId(job_id)},
+                          {"$set": {"mail_due": now()}})
+    sweep = spawn("v2m-sweep", MP3_QUEUE=queue)
+    assert sweep.wait(60) == 0
+    assert f'published to queue "{queue}"' in sweep.log
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent")
+    assert "mail_due" not in stack.job(job_id)
+    assert len(server.mails) == 1
+    assert not stack.depth(f"{queue}.dead")
+    assert program.log.count("mail sent") == 1
+
+
+def test_put_off_holds_up_nobody(stack, notifier, queue, address,
+                                 mail_server):
+    """F15: a domain that takes no mail for now, and many mails for it."""
+    server = mail_server()
+    server.answer = lambda verb: "451 later" if verb == "RCPT" \
+        and server.recipient.endswith("@busy.example") else None
+    notifier(V2M_SMTP_URL=server.url, V2M_JOBS=1)
+    busy = f"{address.partition('@')[0]}@busy.example"
+    refused = [make_job(stack, busy) for _ in range(40)]
+    for job_id in refused:
+        stack.publish(queue, message(job_id, busy))
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent", timeout=40)
+    assert len(server.mails) == 1
+    assert {stack.job(other)["notified"] for other in refused} == {"none"}
+
+
+def test_at_once(stack, notifier, queue, address, mail_server):
+    """F10: two notifiers get the same messages at the same time."""
+    server = mail_server()
+    for _ in range(2):
+        notifier(V2M_SMTP_URL=server.url)
+    jobs = [make_job(stack, address) for _ in range(20)]
+    for job_id in jobs:
+        for _ in range(2):
+            stack.publish(queue, message(job_id, address))
+
+    wait_for(lambda: all(stack.job(job_id)["notified"] == "sent"
+                         for job_id in jobs), timeout=40)
+    wait_for(lambda: stack.depth(queue) == 0)
+    sent = [email.message_from_bytes(mail)["Message-ID"]
+            for mail in server.mails]
+    assert sorted(sent) == sorted(f"<{job_id}.mp3@localhost>"
+                                  for job_id in jobs)
+
+
+@pytest.mark.parametrize("wakes", [False, True], ids=["killed", "frozen"])
+def test_claim_is_taken_over(stack, notifier, queue, address, mail_server,
+                             wakes):
+    """Of a notifier that died, or stood still, in the middle of its mail;
+    when it wakes up it changes nothing."""
+    hangs = iter(["hang"])
+    server = mail_server(
+        lambda verb: next(hangs, None) if verb == "MAIL" else None)
+    # one at a time: the second message is the other one's
+    first = notifier(V2M_SMTP_URL=server.url, V2M_SMTP_TIMEOUT=4, V2M_JOBS=1)
+    job_id = make_job(stack, address)
+    stack.publish(queue, message(job_id, address))
+    wait_for(lambda: "mail_until" in stack.job(job_id))
+    first.signal(signal.SIGSTOP if wakes else signal.SIGKILL)
+
+    second = notifier(V2M_SMTP_URL=server.url, V2M_SMTP_TIMEOUT=4)
+    stack.publish(queue, message(job_id, address))
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent", timeout=40)
+    assert second.log.count("mail sent") == 1
+
+    if wakes:
+        first.signal(signal.SIGCONT)
+        first.wait_log("mail not sent yet")
+        assert first.stop() == 0
+        assert "mail sent" not in first.log
+    assert len(server.mails) == 1
+    assert stack.job(job_id)["notified"] == "sent"
 
 
 @pytest.mark.parametrize("command", ["RCPT", "."])
@@ -431,7 +535,8 @@ def test_login_needs_tls(stack, notifier, queue, address, mail_server):
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
 
-    wait_for(lambda: stack.job(job_id)["notified"] == "failed")
+    program.wait_log("mail not sent yet", count=2)
+    assert stack.job(job_id)["notified"] == "none"
     assert not server.logins and not server.mails
     assert "secret-word" not in program.log
 
@@ -462,14 +567,15 @@ def test_refused_login(stack, notifier, queue, address, mail_server,
     """The operator's fault, not the mail's: tried again."""
     server = mail_server(tls_context=server_tls, auth_required=True)
     program = notifier(V2M_SMTP_URL=f"smtp://localhost:{server.port}",
-                       V2M_SMTP_CA_FILE=certificate[0], V2M_ATTEMPTS=2,
+                       V2M_SMTP_CA_FILE=certificate[0], V2M_ATTEMPTS=1,
                        V2M_SMTP_USER="ann", V2M_SMTP_PASSWORD="wrong-word")
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
 
-    wait_for(lambda: stack.job(job_id)["notified"] == "failed")
-    wait_for(lambda: stack.depth(f"{queue}.dead") == 1)
-    assert program.log.count('the mail server answered "535 ') == 2
+    program.wait_log('mail not sent yet: the mail server answered "535 ',
+                     count=2)
+    assert stack.job(job_id)["notified"] == "none"
+    assert not stack.depth(f"{queue}.dead")
     assert "wrong-word" not in program.log
     assert not server.mails
 
@@ -485,13 +591,14 @@ def test_refused_login(stack, notifier, queue, address, mail_server,
 def test_encryption(stack, notifier, queue, address, mail_server, server_tls,
                     settings, offered, encrypted):
     server = mail_server(tls_context=server_tls if offered else None)
-    notifier(V2M_SMTP_URL=f"smtp://localhost:{server.port}", V2M_ATTEMPTS=1,
-             **settings)
+    program = notifier(V2M_SMTP_URL=f"smtp://localhost:{server.port}",
+                       V2M_ATTEMPTS=1, **settings)
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
 
     if encrypted is None:
-        wait_for(lambda: stack.job(job_id)["notified"] == "failed")
+        program.wait_log("mail not sent yet", count=2)
+        assert stack.job(job_id)["notified"] == "none"
         assert not server.mails
     else:
         wait_for(lambda: stack.job(job_id)["notified"] == "sent")
@@ -506,8 +613,9 @@ def test_unknown_authority_of_implicit_tls(stack, notifier, queue, address,
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
 
-    wait_for(lambda: stack.job(job_id)["notified"] == "failed")
+    program.wait_log("mail not sent yet", count=2)
     assert "certificate" in program.log
+    assert stack.job(job_id)["notified"] == "none"
     assert not server.mails
 
 
@@ -520,6 +628,7 @@ def test_unknown_authority_of_implicit_tls(stack, notifier, queue, address,
     ({"V2M_MAIL_FROM": "nobody"}, "the sender of mails must be"),
     ({"V2M_PUBLIC_URL": "ftp://x"}, "V2M_PUBLIC_URL must be"),
     ({"V2M_JOBS": "0"}, "V2M_JOBS is \"0\""),
+    ({"V2M_MAIL_PATIENCE": "1y"}, "such as 90s, 30m, 12h or 7d"),
     ({"V2M_AMQP_URL": ""}, "V2M_AMQP_URL is not set"),
     ({"V2M_AMQP_URL": "nonsense"}, "amqp"),
     ({"V2M_MONGO_URI": "nonsense"}, "mongodb"),
@@ -535,7 +644,8 @@ def test_help(spawn):
     assert program.wait(10) == 0
     for name in ("V2M_MONGO_URI", "V2M_AMQP_URL", "V2M_SMTP_URL", "MP3_QUEUE",
                  "V2M_SMTP_TLS", "V2M_MAIL_FROM", "V2M_PUBLIC_URL",
-                 "V2M_JOBS", "V2M_ATTEMPTS", "V2M_DRAIN", "V2M_LOG_LEVEL"):
+                 "V2M_JOBS", "V2M_ATTEMPTS", "V2M_DRAIN", "V2M_LOG_LEVEL",
+                 "V2M_MAIL_PATIENCE"):
         assert name in program.log
 
 
@@ -594,8 +704,7 @@ def test_store_lost_after_the_mail(stack, notifier, queue, address, relay,
     stack.publish(queue, message(job_id, address))
     program.wait_log("mail sent")
     way.serve()
-    wait_for(lambda: stack.job(job_id)["notified"] == "sent"
-             or "cannot note" in program.log)
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent")
     wait_for(lambda: stack.depth(queue) == 0)
     assert len(server.mails) == 1
 
@@ -616,10 +725,11 @@ def test_mail_server_away(stack, notifier, queue, address, relay):
     """F15"""
     way = relay(stack.env["V2M_SMTP_URL"])
     way.refuse()
-    program = notifier(V2M_SMTP_URL=way.url, V2M_ATTEMPTS=20)
+    program = notifier(V2M_SMTP_URL=way.url, V2M_ATTEMPTS=1)
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
-    program.wait_log("mail not sent yet")
+    program.wait_log("mail not sent yet", count=4)
+    assert "mail_since" not in stack.job(job_id)
     way.serve()
     stack.wait_mail(address)
     wait_for(lambda: stack.job(job_id)["notified"] == "sent")
@@ -637,6 +747,7 @@ def test_stop_gives_back(stack, notifier, queue, address, mail_server):
     assert program.stop(20) == 0
     wait_for(lambda: stack.depth(queue) == 1)
     assert stack.job(job_id)["notified"] == "none"
+    assert "mail_until" not in stack.job(job_id)
 
 
 def test_second_signal(stack, notifier, queue, address, mail_server):

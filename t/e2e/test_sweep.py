@@ -5,9 +5,12 @@ import json
 import signal
 
 import bson
+import gridfs
 import pytest
 
 from conftest import wait_for
+
+pytestmark = pytest.mark.usefixtures("no_other_sweep")
 
 
 def make_jobs(stack, count, state, age, **fields):
@@ -34,24 +37,19 @@ def make_chunks(stack, job_id, count):
     ])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def no_other_sweep(stack):
-    """The stack's own would do what the tests wait for."""
-    runs = (stack.run / "pids" / "sweep").exists()
-    if runs:
-        stack.stop("sweep")
-    yield
-    if runs:
-        stack.start("sweep")
-
-
 @pytest.fixture
-def sweep(spawn, queue):
+def sweep(stack, spawn, queue):
+    """Runs a sweep that takes nothing for lost or old, unless told to."""
     def run(*arguments, status=0, **settings):
-        program = spawn("v2m-sweep", *arguments, VIDEO_QUEUE=queue, **settings)
+        program = spawn("v2m-sweep", *arguments, **{
+            "VIDEO_QUEUE": queue, "MP3_QUEUE": f"{queue}-mp3",
+            "V2M_SWEEP_LOST": "0", "V2M_KEEP_VIDEO": "forever", **settings})
         assert program.wait(60) == status, program.log
         return program.log
-    return run
+
+    yield run
+    for name in (f"{queue}-mp3", f"{queue}-mp3.dead"):
+        stack.delete(name)
 
 
 def drain(stack, queue):
@@ -152,7 +150,8 @@ def test_several_at_once(stack, spawn, queue):
     for upload in uploads:
         make_chunks(stack, upload, 5)
 
-    programs = [spawn("v2m-sweep", VIDEO_QUEUE=queue) for _ in range(2)]
+    programs = [spawn("v2m-sweep", VIDEO_QUEUE=queue, V2M_SWEEP_LOST=0)
+                for _ in range(2)]
     for program in programs:
         assert program.wait(60) == 0, program.log
     published = [entry["video_fid"] for entry in drain(stack, queue)]
@@ -164,6 +163,164 @@ def test_several_at_once(stack, spawn, queue):
         removed = sum(program.log.count(f"{upload}: removed")
                       for program in programs)
         assert removed == 1
+
+
+LOST = {"V2M_SWEEP_LOST": "10m", "V2M_SWEEP_UNPUBLISHED": "0"}
+
+
+def of(messages, job_id):
+    return [entry for entry in messages if entry["video_fid"] == job_id]
+
+
+def test_lost_conversion(stack, sweep, queue):
+    """What the broker gave up, or lost, is published anew; a conversion whose
+    worker shows that it lives is left alone."""
+    lost = make_job(stack, "converting", 3600, published=True)
+    alive = make_job(stack, "converting", 300, published=True)
+
+    log = sweep(**LOST)
+    assert f"{lost}: to be published anew: it was converting" in log
+    sweep(**LOST)
+    messages = drain(stack, queue)
+    assert len(of(messages, lost)) == 1
+    assert not of(messages, alive)
+    job = stack.job(lost)
+    assert (job["state"], job["published"], job["requeued"]) \
+        == ("queued", True, 1)
+    assert stack.job(alive)["state"] == "converting"
+
+
+def test_lost_in_the_queue(stack, sweep, queue):
+    """A queued job may only wait: not when its queue is empty."""
+    lost = make_job(stack, "queued", 3600, published=True)
+    stack.declare(queue)
+    stack.publish(queue, json.dumps({"video_fid": "another"}))
+
+    sweep(**LOST)
+    assert "requeued" not in stack.job(lost)
+    drain(stack, queue)
+    sweep(**LOST)
+    sweep(**LOST)
+    assert stack.job(lost)["requeued"] == 1
+    assert len(of(drain(stack, queue), lost)) == 1
+
+
+def test_lost_too_often(stack, sweep, queue):
+    """It comes to an end, and its owner is told."""
+    attempt = gridfs.GridFS(stack.mongo["mp3s"]).put(b"half of an MP3")
+    lost = make_job(stack, "converting", 3600, published=True, requeued=3,
+                    attempts=[attempt])
+    assert f"{lost}: failed: it was published anew 3 times" in sweep(**LOST)
+
+    job = stack.job(lost)
+    assert job["state"] == "failed"
+    assert "upload the video again" in job["reason"]
+    assert stack.count("mp3s", attempt) == (0, 0)
+    told = of(drain(stack, f"{queue}-mp3"), lost)
+    assert [entry["error"] for entry in told] == [job["reason"]]
+    assert told[0]["mp3_fid"] is None
+
+
+def test_lost_mail(stack, sweep, queue):
+    mp3 = bson.ObjectId()
+    lost = make_job(stack, "ready", 3600, mp3_fid=mp3)
+    fresh = make_job(stack, "ready", 60)
+    sent = make_job(stack, "ready", 3600, notified="sent")
+    given_up = make_job(stack, "failed", 3600, mail_requeued=3)
+    stack.declare(f"{queue}-mp3")
+    stack.publish(f"{queue}-mp3", json.dumps({"video_fid": "another"}))
+
+    sweep(**LOST)
+    assert "mail_requeued" not in stack.job(lost)
+    drain(stack, f"{queue}-mp3")
+    log = sweep(**LOST)
+    messages = drain(stack, f"{queue}-mp3")
+    assert [entry["mp3_fid"] for entry in of(messages, lost)] == [str(mp3)]
+    assert not any(of(messages, job) for job in (fresh, sent, given_up))
+    assert stack.job(lost)["mail_requeued"] == 1
+    assert f"{given_up}: no mail" in log
+    assert stack.job(given_up)["notified"] == "failed"
+
+    sweep(**LOST)
+    assert not of(drain(stack, f"{queue}-mp3"), lost)
+
+
+def test_lost_is_turned_off(stack, sweep, queue):
+    """For those who let other programs convert or notify."""
+    converting = make_job(stack, "converting", 864000)
+    ready = make_job(stack, "ready", 864000)
+    sweep()
+    assert stack.job(converting)["state"] == "converting"
+    assert "mail_requeued" not in stack.job(ready)
+
+
+def make_old(stack, state, age, **fields):
+    """A job that came to its end so many seconds ago, with its blobs."""
+    files = gridfs.GridFS(stack.mongo["mp3s"])
+    job = make_job(stack, state, age, notified="sent", mp3_fid=files.put(b"x"),
+                   finished=datetime.datetime.now(datetime.timezone.utc)
+                   - datetime.timedelta(seconds=age), **fields)
+    gridfs.GridFS(stack.mongo["videos"]).put(b"x", _id=bson.ObjectId(job))
+    return job
+
+
+def test_keeps_videos_for_a_time(stack, sweep):
+    old = make_old(stack, "ready", 90000)
+    failed = make_old(stack, "failed", 90000)
+    cut_short = make_old(stack, "ready", 90000, video_removed=False)
+    fresh = make_old(stack, "ready", 80000)
+    mp3 = stack.job(old)["mp3_fid"]
+
+    log = sweep("--dry-run", V2M_KEEP_VIDEO="1d")
+    assert f"{old}: would be without its video: that is old" in log
+    assert stack.count("videos", old) == (1, 1)
+
+    sweep(V2M_KEEP_VIDEO="1d")
+    for job in old, failed, cut_short:
+        assert stack.count("videos", job) == (0, 0)
+        assert stack.job(job)["video_removed"] is True
+    assert stack.count("videos", fresh) == (1, 1)
+    assert stack.count("mp3s", mp3) == (1, 1)
+    assert stack.job(old)["state"] == "ready"
+    assert old not in sweep("--dry-run", V2M_KEEP_VIDEO="1d")
+
+
+def test_keeps_jobs_for_a_time(stack, sweep):
+    old = make_old(stack, "ready", 90000)
+    cut_short = make_old(stack, "failed", 90000, expired=True)
+    fresh = make_old(stack, "ready", 80000)
+    waiting = make_old(stack, "ready", 90000)
+    stack.jobs.update_one(
+        {"_id": bson.ObjectId(waiting)},
+        {"$set": {"notified": "none", "mail_due": datetime.datetime(
+            2100, 1, 1)}})
+    mp3 = stack.job(old)["mp3_fid"]
+
+    log = sweep("--dry-run", V2M_KEEP_MP3="1d")
+    assert f"{old}: would be removed with its files: it is old" in log
+    assert stack.job(old)
+
+    sweep(V2M_KEEP_MP3="1d")
+    for job in old, cut_short:
+        assert stack.job(job) is None
+        assert stack.count("videos", job) == (0, 0)
+    assert stack.count("mp3s", mp3) == (0, 0)
+    for job in fresh, waiting:
+        assert stack.count("videos", job) == (1, 1)
+        assert stack.count("mp3s", stack.job(job)["mp3_fid"]) == (1, 1)
+
+
+def test_several_remove_what_is_old(stack, spawn, queue):
+    jobs = [make_old(stack, "ready", 90000) for _ in range(12)]
+    programs = [spawn("v2m-sweep", VIDEO_QUEUE=queue, V2M_SWEEP_LOST=0,
+                      V2M_KEEP_MP3="1d") for _ in range(2)]
+    for program in programs:
+        assert program.wait(60) == 0, program.log
+    for job in jobs:
+        assert stack.job(job) is None
+        assert stack.count("videos", job) == (0, 0)
+        assert 1 <= sum(program.log.count(f"{job}: the job was removed")
+                        for program in programs) <= 1
 
 
 def test_dry_run(stack, sweep, queue):

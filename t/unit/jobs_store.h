@@ -19,6 +19,8 @@
 #include <time.h>
 
 #include "v2m_jobs.h"
+#include "v2m_jobs_mail.h"
+#include "v2m_jobs_upkeep.h"
 
 #define TEST_JOBS 1000 /* of one test, at most */
 

@@ -347,6 +347,59 @@ test_integer(void **state)
 
 
 static void
+assert_duration(const char *text, int never, int rc, int64_t expected)
+{
+    int64_t     seconds;
+    v2m_error_t error;
+
+    setenv("V2M_TEST", text, 1);
+    seconds = -77;
+
+    if (v2m_config_duration("V2M_TEST", "2h", 10, 864000, never, &seconds,
+                            &error)
+        != rc)
+    {
+        fail_msg("\"%s\" does not give %d", text, rc);
+    }
+
+    if (rc == V2M_OK) {
+        assert_int_equal(seconds, expected);
+    } else {
+        assert_non_null(strstr(error.text, "V2M_TEST"));
+    }
+}
+
+
+static void
+test_duration(void **state)
+{
+    (void) state;
+
+    assert_duration("", 0, V2M_OK, 7200);
+    assert_duration("10", 0, V2M_OK, 10);
+    assert_duration("10s", 0, V2M_OK, 10);
+    assert_duration("3m", 0, V2M_OK, 180);
+    assert_duration("12h", 0, V2M_OK, 43200);
+    assert_duration("1d", 0, V2M_OK, 86400);
+    assert_duration("1w", 0, V2M_OK, 604800);
+    assert_duration("240h", 0, V2M_OK, 864000);
+    assert_duration("forever", 1, V2M_OK, -1);
+
+    assert_duration("9", 0, V2M_INVALID, 0);
+    assert_duration("0", 1, V2M_INVALID, 0);
+    assert_duration("241h", 0, V2M_INVALID, 0);
+    assert_duration("forever", 0, V2M_INVALID, 0);
+    assert_duration("-1d", 0, V2M_INVALID, 0);
+    assert_duration("d", 0, V2M_INVALID, 0);
+    assert_duration("1 d", 0, V2M_INVALID, 0);
+    assert_duration("1y", 0, V2M_INVALID, 0);
+    assert_duration("1d12h", 0, V2M_INVALID, 0);
+    assert_duration("9223372036854775807w", 0, V2M_INVALID, 0);
+    assert_duration("99999999999999999999", 0, V2M_INVALID, 0);
+}
+
+
+static void
 test_wipe(void **state)
 {
     (void) state;
@@ -366,6 +419,7 @@ main(void)
         cmocka_unit_test_setup(test_bad_files, clear),
         cmocka_unit_test_setup(test_required, clear),
         cmocka_unit_test_setup(test_integer, clear),
+        cmocka_unit_test_setup(test_duration, clear),
         cmocka_unit_test_setup(test_wipe, clear),
     };
 

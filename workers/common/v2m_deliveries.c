@@ -120,6 +120,21 @@ v2m_deliveries_settle(v2m_deliveries_t *deliveries, v2m_work_t *work,
 }
 
 
+static void
+v2m_deliveries_hold(v2m_deliveries_t *deliveries, v2m_work_t *work, int again,
+                    int64_t pause_ms)
+{
+    work->again = again;
+    work->due_ms = v2m_clock_ms() + pause_ms;
+    TAILQ_INSERT_TAIL(&deliveries->pausing, work, link);
+    deliveries->held++;
+
+    if (work->consumer == deliveries->consumer) {
+        deliveries->paused++;
+    }
+}
+
+
 /* Keeps the work for a while that grows with its attempts. */
 static void
 v2m_deliveries_pause(v2m_deliveries_t *deliveries, v2m_work_t *work)
@@ -132,13 +147,7 @@ v2m_deliveries_pause(v2m_deliveries_t *deliveries, v2m_work_t *work)
     v2m_log(V2M_LOG_DEBUG, NULL, "attempt %d did not work, next in %d ms",
             work->delivery.delivery_count + 1, (int) pause);
 
-    work->due_ms = v2m_clock_ms() + pause;
-    TAILQ_INSERT_TAIL(&deliveries->pausing, work, link);
-    deliveries->held++;
-
-    if (work->consumer == deliveries->consumer) {
-        deliveries->paused++;
-    }
+    v2m_deliveries_hold(deliveries, work, 0, pause);
 }
 
 
@@ -216,7 +225,12 @@ v2m_deliveries_finish(v2m_deliveries_t *deliveries, v2m_work_t *work,
         return V2M_OK;
     }
 
-    if (work->outcome == V2M_WORKER_RETRY) {
+    if (work->outcome == V2M_WORKER_WAIT && !draining) {
+        v2m_deliveries_hold(deliveries, work, 1, work->reply.pause_ms);
+        return V2M_OK;
+    }
+
+    if (work->outcome == V2M_WORKER_RETRY || work->outcome == V2M_WORKER_WAIT) {
         return v2m_deliveries_retry(deliveries, work, draining, error);
     }
 
@@ -271,6 +285,8 @@ v2m_deliveries_take(v2m_deliveries_t *deliveries, const v2m_amqp_event_t *event,
 
     work->delivery.last = work->delivery.delivery_count + 1
                           >= deliveries->options->delivery_limit;
+
+    work->delivery.held = deliveries->held;
 
     deliveries->taken++;
     deliveries->in_hand++;
@@ -460,6 +476,15 @@ v2m_deliveries_advance(v2m_deliveries_t *deliveries, int draining,
            && (work = v2m_deliveries_due(&deliveries->pausing, now)) != NULL)
     {
         v2m_deliveries_unpause(deliveries, work);
+
+        if (work->again) {
+            free(work->reply.body);
+            memset(&work->reply, 0, sizeof(work->reply));
+            work->delivery.held = deliveries->held;
+            v2m_handlers_submit(deliveries->handlers, work);
+            continue;
+        }
+
         rc = v2m_deliveries_settle(deliveries, work, V2M_SETTLE_GIVE_BACK,
                                    error);
     }

@@ -34,6 +34,7 @@ typedef struct v2m_work_s {
     uint64_t key;         /* see v2m_attempts.h */
     int64_t  due_ms;      /* end of the pause, or of the wait for a confirm */
     int      returned;    /* the reply was unroutable */
+    int      again;       /* after the pause: 1: to a handler, 0: back */
 } v2m_work_t;
 
 typedef TAILQ_HEAD(v2m_work_list_s, v2m_work_s) v2m_work_list_t;

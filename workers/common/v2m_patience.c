@@ -14,11 +14,27 @@
 
 
 int
-v2m_patience_wait(v2m_patience_t *patience, int rc, const v2m_error_t *error)
+v2m_patience_sleep(int64_t milliseconds)
 {
     int64_t         until;
     struct timespec tick;
 
+    tick.tv_sec = 0;
+    tick.tv_nsec = V2M_PATIENCE_TICK_MS * 1000000L;
+
+    for (until = v2m_clock_ms() + milliseconds;
+         v2m_clock_ms() < until && !v2m_worker_draining();)
+    {
+        nanosleep(&tick, NULL);
+    }
+
+    return !v2m_worker_draining();
+}
+
+
+int
+v2m_patience_wait(v2m_patience_t *patience, int rc, const v2m_error_t *error)
+{
     if (rc != V2M_UNAVAILABLE || v2m_worker_draining()) {
         patience->waits = 0;
         return 0;
@@ -29,15 +45,6 @@ v2m_patience_wait(v2m_patience_t *patience, int rc, const v2m_error_t *error)
                 error->text);
     }
 
-    tick.tv_sec = 0;
-    tick.tv_nsec = V2M_PATIENCE_TICK_MS * 1000000L;
-    until = v2m_clock_ms()
-            + v2m_pause_ms(patience->waits++, V2M_PATIENCE_FIRST_MS,
-                           V2M_PATIENCE_MOST_MS);
-
-    while (v2m_clock_ms() < until && !v2m_worker_draining()) {
-        nanosleep(&tick, NULL);
-    }
-
-    return !v2m_worker_draining();
+    return v2m_patience_sleep(v2m_pause_ms(
+        patience->waits++, V2M_PATIENCE_FIRST_MS, V2M_PATIENCE_MOST_MS));
 }

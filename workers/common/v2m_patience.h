@@ -7,6 +7,8 @@
 #ifndef V2M_PATIENCE_H
 #define V2M_PATIENCE_H
 
+#include <stdint.h>
+
 #include "v2m_error.h"
 
 /* Zeroed before its first use. */
@@ -22,5 +24,9 @@ typedef struct {
  */
 int v2m_patience_wait(v2m_patience_t *patience, int rc,
                       const v2m_error_t *error);
+
+/* Sleeps for so long, or until the worker is told to stop: then it returns 0,
+ * else 1. */
+int v2m_patience_sleep(int64_t milliseconds);
 
 #endif /* V2M_PATIENCE_H */

@@ -12,12 +12,16 @@
 #define V2M_WORKER_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "v2m_error.h"
 
 typedef enum {
     V2M_WORKER_DONE,  /* publish the reply, if any, then acknowledge */
     V2M_WORKER_RETRY, /* passing trouble: give back after a growing pause */
+    V2M_WORKER_WAIT,  /* handle it again after reply->pause_ms: that spends no
+                         attempt.  Keep it short: the message stays with this
+                         worker, and with many of them others have to wait */
     V2M_WORKER_REJECT /* will never work: publish the reply, if any, then to
                          the dead-letter queue */
 } v2m_worker_outcome_t;
@@ -28,6 +32,7 @@ typedef struct {
     const char *queue; /* NULL: nothing; not freed */
     char       *body;  /* malloc'ed JSON; the loop frees it */
     char        message_id[64];
+    int64_t     pause_ms; /* of V2M_WORKER_WAIT */
 } v2m_worker_reply_t;
 
 typedef struct {
@@ -35,6 +40,7 @@ typedef struct {
     size_t      length;
     int         delivery_count; /* earlier deliveries of the same message */
     int         last;           /* a retry would go to the dead letters */
+    int         held;           /* messages that this worker keeps meanwhile */
 } v2m_worker_delivery_t;
 
 /*

@@ -17,6 +17,10 @@
 
 #define V2M_NOTIFIER_MONGO_TIMEOUT_MS 5000
 
+/* How much longer a claim lasts than a mail that is sent over a connection
+ * that has to be made anew; clocks may differ by so much. */
+#define V2M_NOTIFIER_LEASE_MS 10000
+
 typedef struct {
     char             *mongo_uri;
     char             *amqp_url;
@@ -29,6 +33,7 @@ typedef struct {
     v2m_mail_sender_t sender;
     v2m_smtp_tls_t    tls;
     int64_t           smtp_timeout_s;
+    int64_t           patience_s;
     int64_t           jobs;
     int64_t           attempts;
     int64_t           drain_s;
@@ -51,6 +56,8 @@ static const char v2m_notifier_help[] =
     "                     required (opportunistic; required with a login)\n"
     "  V2M_SMTP_CA        authorities to trust, as PEM text (the system's)\n"
     "  V2M_SMTP_TIMEOUT   for one mail, in seconds (60)\n"
+    "  V2M_MAIL_PATIENCE  how long a mail is tried again that the server puts\n"
+    "                     off, such as 90s, 30m, 12h or 1d (1d)\n"
     "  V2M_MAIL_FROM      the sender (v2m <v2m@localhost>)\n"
     "  V2M_PUBLIC_URL     the gateway as users reach it, for the links\n"
     "                     (http://127.0.0.1:8080)\n"
@@ -133,6 +140,9 @@ v2m_notifier_read_smtp(v2m_notifier_settings_t *settings, v2m_error_t *error)
                != V2M_OK
         || (rc = v2m_config_integer("V2M_SMTP_TIMEOUT", 60, 1, 600,
                                     &settings->smtp_timeout_s, error))
+               != V2M_OK
+        || (rc = v2m_config_duration("V2M_MAIL_PATIENCE", "1d", 1, 2592000, 0,
+                                     &settings->patience_s, error))
                != V2M_OK)
     {
         return rc;
@@ -240,8 +250,6 @@ static int
 v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
                   v2m_smtp_t *smtp, v2m_error_t *error)
 {
-    int                  rc;
-    v2m_notify_t        *notify;
     v2m_notify_options_t options;
     v2m_worker_options_t worker;
 
@@ -249,12 +257,9 @@ v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
     options.smtp = smtp;
     options.sender = &settings->sender;
     options.url = settings->public_url;
-    options.jobs = (int) settings->jobs;
-
-    rc = v2m_notify_create(&notify, &options, error);
-    if (rc != V2M_OK) {
-        return rc;
-    }
+    options.lease_ms =
+        2 * settings->smtp_timeout_s * 1000 + V2M_NOTIFIER_LEASE_MS;
+    options.patience_ms = settings->patience_s * 1000;
 
     memset(&worker, 0, sizeof(worker));
     worker.name = "v2m-notifier";
@@ -264,13 +269,9 @@ v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
     worker.delivery_limit = (int) settings->attempts;
     worker.drain_ms = (int) settings->drain_s * 1000;
     worker.handle = v2m_notify_handle;
-    worker.data = notify;
+    worker.data = &options;
 
-    rc = v2m_worker_run(&worker, error);
-
-    v2m_notify_destroy(notify);
-
-    return rc;
+    return v2m_worker_run(&worker, error);
 }
 
 

@@ -22,6 +22,7 @@ struct v2m_smtp_client_s {
     size_t             length;
     char               fault[CURL_ERROR_SIZE];
     char refusal[160]; /* the server's last line of a 4xx or 5xx */
+    int  begun;        /* the server was told of the mail */
 };
 
 struct v2m_smtp_s {
@@ -78,6 +79,29 @@ v2m_smtp_reply(char *line, size_t size, size_t count, void *data)
     }
 
     return size * count;
+}
+
+
+/* Sees what is sent and received, only to know how far a mail came. */
+static int
+v2m_smtp_watch(CURL *curl, curl_infotype type, char *bytes, size_t length,
+               void *data)
+{
+    v2m_smtp_client_t *client;
+
+    static const char command[] = "MAIL ";
+
+    (void) curl;
+
+    client = data;
+
+    if (type == CURLINFO_HEADER_OUT && length >= sizeof(command) - 1
+        && memcmp(bytes, command, sizeof(command) - 1) == 0)
+    {
+        client->begun = 1;
+    }
+
+    return 0;
 }
 
 
@@ -291,6 +315,9 @@ v2m_smtp_new_client(v2m_smtp_t *smtp)
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, v2m_smtp_reply);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, client);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, v2m_smtp_ignore);
+    curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, v2m_smtp_watch);
+    curl_easy_setopt(curl, CURLOPT_DEBUGDATA, client);
+    curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, v2m_smtp_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, smtp);
@@ -351,8 +378,9 @@ v2m_smtp_class(CURLcode result, long reply, int begun)
         return V2M_DENIED;
     }
 
+    /* 421: the server as a whole goes away, whatever it was asked */
     if (reply < 500 || reply > 599) {
-        return V2M_UNAVAILABLE;
+        return begun && reply != 421 ? V2M_CONFLICT : V2M_UNAVAILABLE;
     }
 
     /* to the greeting, or to EHLO and HELO */
@@ -373,6 +401,7 @@ v2m_smtp_try(v2m_smtp_client_t *client, long *reply)
 
     client->fault[0] = '\0';
     client->refusal[0] = '\0';
+    client->begun = 0;
     *reply = 0;
 
     result = curl_easy_perform(client->curl);
@@ -418,7 +447,7 @@ v2m_smtp_perform(v2m_smtp_client_t *client, v2m_error_t *error)
         return V2M_OK;
     }
 
-    code = v2m_smtp_class(result, reply, client->length < length);
+    code = v2m_smtp_class(result, reply, client->begun);
 
     if (reply >= 400) {
         return v2m_error_set(error, code, "the mail server answered \"%s\"",

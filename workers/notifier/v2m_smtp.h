@@ -39,7 +39,9 @@ void v2m_smtp_destroy(v2m_smtp_t *smtp);
 
 /*
  * Sends one mail.  from and to are bare addresses.
- * V2M_UNAVAILABLE: no server, a time-out, or a temporary refusal (4xx);
+ * V2M_UNAVAILABLE: no server, or one that does not work now;
+ * V2M_CONFLICT: this very mail was put off: a temporary refusal (4xx), or no
+ * answer after its transaction had begun, so that it may even have been taken;
  * V2M_DENIED: the server refuses us or our login, or has no TLS: the operator
  * must act, then it works; V2M_INVALID: the server refused the mail for good.
  */

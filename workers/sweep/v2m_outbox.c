@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "v2m_jobs.h"
+#include "v2m_jobs_mail.h"
 #include "v2m_message.h"
 #include "v2m_pause.h"
 
@@ -17,8 +18,8 @@ typedef struct {
 
 
 static int
-v2m_outbox_send(v2m_amqp_t *amqp, const char *queue, const v2m_job_t *job,
-                uint64_t *tag, v2m_error_t *error)
+v2m_outbox_send(v2m_amqp_t *amqp, const char *queue, v2m_outbox_kind_t kind,
+                const v2m_job_t *job, uint64_t *tag, v2m_error_t *error)
 {
     int           rc;
     char         *body;
@@ -28,6 +29,11 @@ v2m_outbox_send(v2m_amqp_t *amqp, const char *queue, const v2m_job_t *job,
     memcpy(message.video_fid, job->id, sizeof(message.video_fid));
     message.username = job->username;
     message.name = job->name;
+
+    if (kind == V2M_OUTBOX_MAILS) {
+        memcpy(message.mp3_fid, job->mp3_fid, sizeof(message.mp3_fid));
+        message.error = job->reason;
+    }
 
     body = v2m_message_format(&message);
     if (body == NULL) {
@@ -39,6 +45,15 @@ v2m_outbox_send(v2m_amqp_t *amqp, const char *queue, const v2m_job_t *job,
     free(body);
 
     return rc;
+}
+
+
+static int
+v2m_outbox_note(v2m_mongo_t *mongo, v2m_outbox_kind_t kind,
+                const v2m_job_t *job, v2m_error_t *error)
+{
+    return kind == V2M_OUTBOX_MAILS ? v2m_jobs_mail_published(mongo, job, error)
+                                    : v2m_jobs_published(mongo, job->id, error);
 }
 
 
@@ -106,8 +121,8 @@ v2m_outbox_await(v2m_amqp_t *amqp, v2m_outbox_item_t *items,
 
 int
 v2m_outbox_publish(v2m_amqp_t *amqp, v2m_mongo_t *mongo, const char *queue,
-                   const v2m_job_t *jobs, size_t count, size_t *published,
-                   v2m_error_t *error)
+                   v2m_outbox_kind_t kind, const v2m_job_t *jobs, size_t count,
+                   size_t *published, v2m_error_t *error)
 {
     int               rc, noted;
     size_t            i;
@@ -119,7 +134,7 @@ v2m_outbox_publish(v2m_amqp_t *amqp, v2m_mongo_t *mongo, const char *queue,
     memset(items, 0, sizeof(items));
 
     for (i = 0; rc == V2M_OK && i < count; i++) {
-        rc = v2m_outbox_send(amqp, queue, &jobs[i], &items[i].tag, error);
+        rc = v2m_outbox_send(amqp, queue, kind, &jobs[i], &items[i].tag, error);
     }
 
     if (rc == V2M_OK) {
@@ -139,13 +154,13 @@ v2m_outbox_publish(v2m_amqp_t *amqp, v2m_mongo_t *mongo, const char *queue,
             continue;
         }
 
-        noted = v2m_jobs_published(mongo, jobs[i].id, &trouble);
+        noted = v2m_outbox_note(mongo, kind, &jobs[i], &trouble);
 
         if (noted == V2M_OK) {
             (*published)++;
 
         } else if (noted != V2M_CONFLICT && rc == V2M_OK) {
-            /* a conflict is a job that was deleted meanwhile */
+            /* a conflict is a job that was deleted or changed meanwhile */
             *error = trouble;
             rc = noted;
         }

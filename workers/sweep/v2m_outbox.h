@@ -1,6 +1,6 @@
 /*
- * Publishing of jobs whose message the broker did not confirm: the job's
- * record is the outbox.
+ * Publishing of jobs whose message the broker did not confirm, or lost: the
+ * job's record is the outbox.
  */
 
 #ifndef V2M_OUTBOX_H
@@ -15,6 +15,11 @@
 
 #define V2M_OUTBOX_MAX 100 /* jobs in one call */
 
+typedef enum {
+    V2M_OUTBOX_VIDEOS, /* to be converted */
+    V2M_OUTBOX_MAILS   /* about their end, found as v2m_jobs_mail.h has it */
+} v2m_outbox_kind_t;
+
 /*
  * Publishes the message of each job and notes in its record what the broker
  * confirmed.  *published is the number of these, also after a failure.  The
@@ -23,7 +28,7 @@
  * every message.
  */
 int v2m_outbox_publish(v2m_amqp_t *amqp, v2m_mongo_t *mongo, const char *queue,
-                       const v2m_job_t *jobs, size_t count, size_t *published,
-                       v2m_error_t *error);
+                       v2m_outbox_kind_t kind, const v2m_job_t *jobs,
+                       size_t count, size_t *published, v2m_error_t *error);
 
 #endif /* V2M_OUTBOX_H */

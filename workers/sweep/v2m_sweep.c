@@ -1,6 +1,7 @@
 /*
- * v2m-sweep: publishes what was queued but not published, removes uploads
- * that did not finish, and makes the indexes; once or again and again.
+ * v2m-sweep: publishes what was queued but not published, what got lost and
+ * what is due, removes uploads that did not finish and what is old, and makes
+ * the indexes; once or again and again.
  */
 
 #include <errno.h>
@@ -32,14 +33,16 @@ typedef struct {
     char                *mongo_uri;
     char                *amqp_url;
     char                *queue;
+    char                *mp3_queue;
     v2m_rounds_options_t rounds;
 } v2m_sweep_settings_t;
 
 static const char v2m_sweep_help[] =
     "Usage: v2m-sweep [--every SECONDS] [--dry-run] [--help]\n"
     "\n"
-    "Publishes the jobs that were queued but not published, removes uploads\n"
-    "that did not finish, and makes the database's indexes.\n"
+    "Publishes the jobs that were queued but not published, those whose\n"
+    "message got lost and those whose mail is due, removes uploads that did\n"
+    "not finish and what is old, and makes the database's indexes.\n"
     "\n"
     "  --every SECONDS  go on, a round every so many seconds (1 to 86400),\n"
     "                   and wait while a backend is away\n"
@@ -58,6 +61,16 @@ static const char v2m_sweep_help[] =
     "  V2M_SWEEP_UPLOADS      seconds that an upload may stay without a "
     "change\n"
     "                         (3600)\n"
+    "  MP3_QUEUE              the queue of finished jobs (mp3)\n"
+    "  V2M_SWEEP_LOST         how long a job may stay without a change before\n"
+    "                         it counts as lost, such as 90s, 15m or 2h; 0:\n"
+    "                         never (15m)\n"
+    "  V2M_SWEEP_REPUBLISH    how often a lost job is published anew before\n"
+    "                         it fails (3)\n"
+    "  V2M_KEEP_VIDEO         how long a video is kept after its job's end,\n"
+    "                         such as 12h, 7d or forever (1d)\n"
+    "  V2M_KEEP_MP3           how long the MP3 is, and the job with it\n"
+    "                         (forever)\n"
     "  V2M_ATTEMPTS           attempts before a message goes to the dead\n"
     "                         letters, for a queue that is made, 1 to 1000 "
     "(5)\n"
@@ -155,7 +168,8 @@ static int
 v2m_sweep_read(v2m_sweep_settings_t *settings, v2m_error_t *error)
 {
     int     rc;
-    int64_t attempts, unpublished_s, uploads_s;
+    int64_t attempts, unpublished_s, uploads_s, lost_s, requeues;
+    int64_t keep_video_s, keep_mp3_s;
 
     if ((rc = v2m_config_required("V2M_MONGO_URI", &settings->mongo_uri, error))
             != V2M_OK
@@ -165,6 +179,21 @@ v2m_sweep_read(v2m_sweep_settings_t *settings, v2m_error_t *error)
         || (rc = v2m_amqp_check_url(settings->amqp_url, error)) != V2M_OK
         || (rc = v2m_config_string("VIDEO_QUEUE", "video", &settings->queue,
                                    error))
+               != V2M_OK
+        || (rc = v2m_config_string("MP3_QUEUE", "mp3", &settings->mp3_queue,
+                                   error))
+               != V2M_OK
+        || (rc = v2m_config_duration("V2M_SWEEP_LOST", "15m", 0, 31536000, 0,
+                                     &lost_s, error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_SWEEP_REPUBLISH", 3, 0, 1000,
+                                    &requeues, error))
+               != V2M_OK
+        || (rc = v2m_config_duration("V2M_KEEP_VIDEO", "1d", 0, 315360000, 1,
+                                     &keep_video_s, error))
+               != V2M_OK
+        || (rc = v2m_config_duration("V2M_KEEP_MP3", "forever", 0, 315360000, 1,
+                                     &keep_mp3_s, error))
                != V2M_OK
         || (rc = v2m_config_integer("V2M_ATTEMPTS", 5, 1, 1000, &attempts,
                                     error))
@@ -184,6 +213,12 @@ v2m_sweep_read(v2m_sweep_settings_t *settings, v2m_error_t *error)
     settings->rounds.attempts = (int) attempts;
     settings->rounds.unpublished_ms = unpublished_s * 1000;
     settings->rounds.uploads_ms = uploads_s * 1000;
+    settings->rounds.mp3_queue = settings->mp3_queue;
+    settings->rounds.lost_ms = lost_s * 1000;
+    settings->rounds.requeues = (int) requeues;
+    settings->rounds.keep_video_ms =
+        keep_video_s < 0 ? -1 : keep_video_s * 1000;
+    settings->rounds.keep_mp3_ms = keep_mp3_s < 0 ? -1 : keep_mp3_s * 1000;
 
     return V2M_OK;
 }
@@ -319,6 +354,7 @@ main(int argc, char **argv)
     v2m_config_wipe(settings.mongo_uri);
     v2m_config_wipe(settings.amqp_url);
     free(settings.queue);
+    free(settings.mp3_queue);
 
     return rc == V2M_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

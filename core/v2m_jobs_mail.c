@@ -1,0 +1,203 @@
+#include "v2m_jobs_mail.h"
+
+#include "v2m_jobs_record.h"
+
+/* There is a mail about these. */
+static const int v2m_jobs_ended[] = { V2M_JOB_READY, V2M_JOB_FAILED, -1 };
+
+
+static void
+v2m_jobs_not_notified(bson_t *filter)
+{
+    BSON_APPEND_UTF8(filter, "notified",
+                     v2m_job_notified_name(V2M_NOTIFIED_NONE));
+}
+
+
+int
+v2m_jobs_claim_mail(v2m_mongo_t *mongo, const v2m_id_t id, const v2m_id_t owner,
+                    int64_t lease_ms, v2m_error_t *error)
+{
+    bson_t            any, one;
+    int64_t           now;
+    v2m_jobs_change_t change;
+
+    now = v2m_jobs_now();
+
+    v2m_jobs_change_begin_quietly(&change, id, v2m_jobs_ended);
+    v2m_jobs_not_notified(&change.filter);
+
+    BSON_APPEND_ARRAY_BEGIN(&change.filter, "$or", &any);
+
+    BSON_APPEND_DOCUMENT_BEGIN(&any, "0", &one);
+    v2m_jobs_append_exists(&one, "mail_until", false);
+    bson_append_document_end(&any, &one);
+
+    BSON_APPEND_DOCUMENT_BEGIN(&any, "1", &one);
+    v2m_jobs_append_range(&one, "mail_until", "$lt", now);
+    bson_append_document_end(&any, &one);
+
+    BSON_APPEND_DOCUMENT_BEGIN(&any, "2", &one);
+    v2m_jobs_append_id(&one, "mail_owner", owner);
+    bson_append_document_end(&any, &one);
+
+    bson_append_array_end(&change.filter, &any);
+
+    v2m_jobs_append_id(&change.set, "mail_owner", owner);
+    BSON_APPEND_DATE_TIME(&change.set, "mail_until", now + lease_ms);
+
+    return v2m_jobs_change_end(mongo, &change, error);
+}
+
+
+int
+v2m_jobs_put_mail_off(v2m_mongo_t *mongo, const v2m_id_t id,
+                      const v2m_id_t owner, const v2m_job_mail_t *mail,
+                      v2m_error_t *error)
+{
+    bson_t            unset;
+    v2m_jobs_change_t change;
+
+    v2m_jobs_change_begin_quietly(&change, id, v2m_jobs_ended);
+    v2m_jobs_not_notified(&change.filter);
+    v2m_jobs_append_id(&change.filter, "mail_owner", owner);
+
+    BSON_APPEND_INT32(&change.set, "mail_tries", mail->tries);
+
+    if (mail->since_ms != 0) {
+        BSON_APPEND_DATE_TIME(&change.set, "mail_since", mail->since_ms);
+    }
+
+    if (mail->due_ms != 0) {
+        BSON_APPEND_DATE_TIME(&change.set, "mail_due", mail->due_ms);
+    }
+
+    bson_append_document_end(&change.update, &change.set);
+
+    BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$unset", &unset);
+    BSON_APPEND_BOOL(&unset, "mail_owner", true);
+    BSON_APPEND_BOOL(&unset, "mail_until", true);
+    bson_append_document_end(&change.update, &unset);
+
+    return v2m_jobs_change_run(mongo, &change, error);
+}
+
+
+int
+v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
+                  v2m_job_notified_t notified, v2m_error_t *error)
+{
+    bson_t            unset;
+    v2m_jobs_change_t change;
+
+    v2m_jobs_change_begin(&change, id, NULL);
+    v2m_jobs_not_notified(&change.filter);
+    BSON_APPEND_UTF8(&change.set, "notified", v2m_job_notified_name(notified));
+    bson_append_document_end(&change.update, &change.set);
+
+    BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$unset", &unset);
+    BSON_APPEND_BOOL(&unset, "mail_owner", true);
+    BSON_APPEND_BOOL(&unset, "mail_until", true);
+    BSON_APPEND_BOOL(&unset, "mail_due", true);
+    bson_append_document_end(&change.update, &unset);
+
+    return v2m_jobs_change_run(mongo, &change, error);
+}
+
+
+/* Begins the filter of jobs that have their end state, but no mail yet. */
+static void
+v2m_jobs_unnotified(bson_t *filter)
+{
+    bson_t in, list;
+
+    BSON_APPEND_DOCUMENT_BEGIN(filter, "state", &in);
+    BSON_APPEND_ARRAY_BEGIN(&in, "$in", &list);
+    BSON_APPEND_UTF8(&list, "0", v2m_job_state_name(V2M_JOB_READY));
+    BSON_APPEND_UTF8(&list, "1", v2m_job_state_name(V2M_JOB_FAILED));
+    bson_append_array_end(&in, &list);
+    bson_append_document_end(filter, &in);
+
+    v2m_jobs_not_notified(filter);
+}
+
+
+int
+v2m_jobs_due_mails(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
+                   v2m_job_t **jobs, size_t *count, v2m_error_t *error)
+{
+    int    rc;
+    bson_t filter;
+
+    bson_init(&filter);
+    v2m_jobs_unnotified(&filter);
+    v2m_jobs_append_range(&filter, "mail_due", "$lt", before_ms);
+
+    rc = v2m_jobs_query(mongo, &filter, "mail_due", 1, limit, jobs, count,
+                        error);
+
+    bson_destroy(&filter);
+
+    return rc;
+}
+
+
+int
+v2m_jobs_lost_mails(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
+                    v2m_job_t **jobs, size_t *count, v2m_error_t *error)
+{
+    int    rc;
+    bson_t filter, any, one;
+
+    bson_init(&filter);
+    v2m_jobs_unnotified(&filter);
+    v2m_jobs_append_range(&filter, "updated", "$lt", before_ms);
+    v2m_jobs_append_exists(&filter, "mail_due", false);
+
+    BSON_APPEND_ARRAY_BEGIN(&filter, "$or", &any);
+
+    BSON_APPEND_DOCUMENT_BEGIN(&any, "0", &one);
+    v2m_jobs_append_exists(&one, "mail_until", false);
+    bson_append_document_end(&any, &one);
+
+    BSON_APPEND_DOCUMENT_BEGIN(&any, "1", &one);
+    v2m_jobs_append_range(&one, "mail_until", "$lt", before_ms);
+    bson_append_document_end(&any, &one);
+
+    bson_append_array_end(&filter, &any);
+
+    rc =
+        v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count, error);
+
+    bson_destroy(&filter);
+
+    return rc;
+}
+
+
+int
+v2m_jobs_mail_published(v2m_mongo_t *mongo, const v2m_job_t *job,
+                        v2m_error_t *error)
+{
+    bson_t            part;
+    v2m_jobs_change_t change;
+
+    v2m_jobs_change_begin(&change, job->id, v2m_jobs_ended);
+    v2m_jobs_not_notified(&change.filter);
+    bson_append_document_end(&change.update, &change.set);
+
+    if (job->mail.due_ms != 0) {
+        /* it may have been put aside anew */
+        BSON_APPEND_DATE_TIME(&change.filter, "mail_due", job->mail.due_ms);
+        BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$unset", &part);
+        BSON_APPEND_BOOL(&part, "mail_due", true);
+
+    } else {
+        BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$inc", &part);
+        BSON_APPEND_INT32(&part, "mail_requeued", 1);
+    }
+
+    bson_append_document_end(&change.update, &part);
+
+    return v2m_jobs_change_run(mongo, &change, error);
+}

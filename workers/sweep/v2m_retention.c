@@ -1,0 +1,119 @@
+#include "v2m_gridfs.h"
+#include "v2m_jobs.h"
+#include "v2m_jobs_upkeep.h"
+#include "v2m_log.h"
+#include "v2m_round.h"
+
+/*
+ * What is old: videos that were converted, and whole jobs.  Each is marked
+ * first, so that it cannot be sent anew, and what is cut short is found again.
+ */
+
+typedef int (*v2m_retention_each_pt)(v2m_mongo_t *mongo, const v2m_job_t *job,
+                                     v2m_error_t *error);
+
+
+static int
+v2m_retention_video(v2m_mongo_t *mongo, const v2m_job_t *job,
+                    v2m_error_t *error)
+{
+    int rc;
+
+    rc = v2m_jobs_video_removing(mongo, job->id, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_gridfs_delete(mongo, V2M_VIDEOS, job->id, error);
+    }
+
+    if (rc == V2M_OK) {
+        rc = v2m_jobs_video_removed(mongo, job->id, error);
+    }
+
+    if (rc == V2M_OK) {
+        v2m_log(V2M_LOG_INFO, job->id, "the video was removed, as it is old");
+    }
+
+    return rc;
+}
+
+
+static int
+v2m_retention_job(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error)
+{
+    int rc;
+
+    rc = v2m_jobs_expire(mongo, job->id, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_jobs_delete_blobs(mongo, job, error);
+    }
+
+    if (rc == V2M_OK) {
+        rc = v2m_jobs_remove(mongo, job->id, error);
+    }
+
+    if (rc == V2M_OK) {
+        v2m_log(V2M_LOG_INFO, job->id,
+                "the job was removed with its files, as it is old");
+    }
+
+    return rc;
+}
+
+
+static int
+v2m_retention_duty(v2m_round_t *round, v2m_round_query_pt query,
+                   int64_t keep_ms, v2m_retention_each_pt each,
+                   const char *what, v2m_error_t *error)
+{
+    int        rc;
+    size_t     i, count;
+    int64_t    before;
+    v2m_job_t *jobs;
+
+    if (keep_ms < 0) {
+        return V2M_OK;
+    }
+
+    before = v2m_round_before(keep_ms);
+
+    if (round->options->dry_run) {
+        return v2m_round_tell(round, query, before, what, error);
+    }
+
+    do {
+        rc = query(round->options->mongo, before, V2M_OUTBOX_MAX, &jobs, &count,
+                   error);
+        if (rc != V2M_OK) {
+            return rc;
+        }
+
+        for (i = 0; rc == V2M_OK && i < count; i++) {
+            rc = each(round->options->mongo, &jobs[i], error);
+
+            /* changed meanwhile, or another sweep was first */
+            rc = rc == V2M_CONFLICT || rc == V2M_NOT_FOUND ? V2M_OK : rc;
+        }
+
+        v2m_jobs_free(jobs, count);
+
+    } while (rc == V2M_OK && count == V2M_OUTBOX_MAX);
+
+    return rc;
+}
+
+
+int
+v2m_retention_run(v2m_round_t *round, v2m_error_t *error)
+{
+    int rc;
+
+    rc = v2m_retention_duty(round, v2m_jobs_old, round->options->keep_mp3_ms,
+                            v2m_retention_job,
+                            "removed with its files: it is old", error);
+
+    return rc == V2M_OK ? v2m_retention_duty(
+               round, v2m_jobs_old_videos, round->options->keep_video_ms,
+               v2m_retention_video, "without its video: that is old", error)
+                        : rc;
+}
