@@ -48,7 +48,13 @@ CHILD_SOURCES     := $(wildcard workers/converter/sandbox/*.c)
 CHANNEL_SOURCES   := workers/converter/v2m_channel.c
 CONVERTER_SOURCES := $(wildcard workers/converter/*.c)
 
-PROGRAMS = $(B)/v2m-user $(B)/v2m-converter $(B)/v2m-transcode \
+# What runs such a child on local files.
+LOCAL_SOURCES     := $(wildcard workers/converter/local/*.c) \
+                     $(patsubst %,workers/converter/v2m_%.c,channel child cores session) \
+                     $(patsubst %,core/v2m_%.c,config error options pause utf8) \
+                     workers/common/v2m_log.c
+
+PROGRAMS = $(B)/v2m-user $(B)/v2m-converter $(B)/v2m-transcode $(B)/v2m-convert \
            $(B)/v2m-notifier $(B)/v2m-sweep
 MODULE   = $(B)/ngx_http_v2m_module.so
 
@@ -74,6 +80,9 @@ $(B)/v2m-transcode: $(call objects,$(CHILD_SOURCES) $(CHANNEL_SOURCES)) \
                     $(call objects,core/v2m_error.c core/v2m_options.c core/v2m_utf8.c)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(FFMPEG_LIBS) -lm -lseccomp
 
+$(B)/v2m-convert: $(call objects,$(LOCAL_SOURCES))
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^
+
 $(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(CURL_LIBS)
 
@@ -85,9 +94,10 @@ $(B)/v2m-sweep: $(call objects,$(wildcard workers/sweep/*.c)) $(COMMON_OBJECTS) 
 # drive_NAME.c, by which other tests use a part of the code.
 MAINS         := auth/v2m_user.c workers/converter/v2m_converter.c \
                  workers/converter/sandbox/v2m_transcode.c \
+                 workers/converter/local/v2m_local.c \
                  workers/notifier/v2m_notifier.c workers/sweep/v2m_sweep.c
 TESTED        := $(call objects,$(filter-out $(MAINS),$(wildcard core/*.c auth/*.c \
-                   workers/*/*.c workers/converter/sandbox/*.c)))
+                   workers/*/*.c workers/converter/*/*.c)))
 UNIT_TESTS    := $(patsubst t/unit/%.c,$(B)/t/unit/%,\
                    $(wildcard t/unit/test_*.c t/unit/drive_*.c))
 CMOCKA_LIBS   := $(shell pkg-config --libs cmocka 2>/dev/null)

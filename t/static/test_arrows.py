@@ -14,6 +14,12 @@ ARROWS = {
     "ngx_v2m_module": {"core": None, "auth": None},
     "workers/common": {"core": None},
     "workers/converter": {"workers/common": None, "core": None},
+    "workers/converter/local": {
+        "workers/converter": {"v2m_channel.h", "v2m_child.h", "v2m_cores.h",
+                              "v2m_session.h"},
+        "workers/common": {"v2m_log.h"},
+        "core": {"v2m_error.h", "v2m_options.h", "v2m_pause.h"},
+    },
     "workers/converter/sandbox": {
         "workers/converter": {"v2m_channel.h"},
         "core": {"v2m_error.h", "v2m_options.h", "v2m_utf8.h"},

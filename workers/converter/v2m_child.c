@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -13,7 +14,10 @@
 #include <unistd.h>
 
 #include "v2m_channel.h"
+#include "v2m_config.h"
 #include "v2m_log.h"
+
+#define V2M_CHILD_NAME "v2m-transcode"
 
 #define V2M_CHILD_LOG   STDERR_FILENO
 #define V2M_CHILD_LINES 20 /* of its log that are passed on */
@@ -25,6 +29,56 @@ static const char *const v2m_child_environment[] = { "ASAN_OPTIONS",
 
 #define V2M_CHILD_VARIABLES                                                    \
     (sizeof(v2m_child_environment) / sizeof(v2m_child_environment[0]))
+
+
+/* The path of the transcoder beside this program. */
+static int
+v2m_child_sibling(char path[PATH_MAX], v2m_error_t *error)
+{
+    char   *slash;
+    size_t  size;
+    ssize_t n;
+
+    size = PATH_MAX - sizeof(V2M_CHILD_NAME);
+    n = readlink("/proc/self/exe", path, size);
+
+    if (n < 1 || (size_t) n == size) {
+        return v2m_error_set(error, V2M_ERROR,
+                             "cannot tell where this program is: give "
+                             "V2M_TRANSCODE");
+    }
+
+    path[n] = '\0';
+    slash = strrchr(path, '/');
+    strcpy(slash != NULL ? slash + 1 : path, V2M_CHILD_NAME);
+
+    return V2M_OK;
+}
+
+
+int
+v2m_child_find(char **path, v2m_error_t *error)
+{
+    int  rc;
+    char sibling[PATH_MAX];
+
+    *path = NULL;
+    rc = v2m_child_sibling(sibling, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_config_string("V2M_TRANSCODE", sibling, path, error);
+    }
+
+    if (rc == V2M_OK && access(*path, X_OK) == -1) {
+        rc =
+            v2m_error_set(error, V2M_INVALID,
+                          "the program for the media cannot be started: %.128s:"
+                          " %s (see V2M_TRANSCODE)",
+                          *path, strerror(errno));
+    }
+
+    return rc;
+}
 
 
 /* Fills the list with malloc'ed "NAME=value". */

@@ -24,6 +24,12 @@ typedef enum {
 } v2m_child_end_t;
 
 /*
+ * Where the transcoder is: what V2M_TRANSCODE says, else beside this program.
+ * *path is malloc'ed, or NULL.  V2M_INVALID: there is no such program.
+ */
+int v2m_child_find(char **path, v2m_error_t *error);
+
+/*
  * Starts the program at the path.  It gets no setting of ours: secrets are not
  * in its environment.  To be ended with v2m_child_end() when this is V2M_OK.
  * The calling thread must outlive the child, which is killed when that thread

@@ -3,13 +3,11 @@
  * tells the queue "mp3".
  */
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "v2m_child.h"
 #include "v2m_config.h"
 #include "v2m_convert.h"
 #include "v2m_cores.h"
@@ -19,8 +17,6 @@
 
 /* A slow store is not one that is away. */
 #define V2M_CONVERTER_MONGO_TIMEOUT_MS 15000
-
-#define V2M_CONVERTER_CHILD "v2m-transcode"
 
 /* Of what V2M_JOBS and V2M_THREADS may be. */
 #define V2M_CONVERTER_CORES 256
@@ -62,57 +58,6 @@ static const char v2m_converter_help[] =
     "  V2M_TRANSCODE    the program for the media (v2m-transcode, beside this\n"
     "                   one)\n"
     "  V2M_LOG_LEVEL    debug, info, warning or error (info)\n";
-
-
-/* The path of the transcoder beside this program. */
-static int
-v2m_converter_sibling(char path[PATH_MAX], v2m_error_t *error)
-{
-    char   *slash;
-    size_t  size;
-    ssize_t n;
-
-    size = PATH_MAX - sizeof(V2M_CONVERTER_CHILD);
-    n = readlink("/proc/self/exe", path, size);
-
-    if (n < 1 || (size_t) n == size) {
-        return v2m_error_set(error, V2M_ERROR,
-                             "cannot tell where this program is: give "
-                             "V2M_TRANSCODE");
-    }
-
-    path[n] = '\0';
-    slash = strrchr(path, '/');
-    strcpy(slash != NULL ? slash + 1 : path, V2M_CONVERTER_CHILD);
-
-    return V2M_OK;
-}
-
-
-static int
-v2m_converter_read_transcoder(v2m_converter_settings_t *settings,
-                              v2m_error_t              *error)
-{
-    int  rc;
-    char path[PATH_MAX];
-
-    rc = v2m_converter_sibling(path, error);
-
-    if (rc == V2M_OK) {
-        rc = v2m_config_string("V2M_TRANSCODE", path, &settings->transcoder,
-                               error);
-    }
-
-    if (rc == V2M_OK && access(settings->transcoder, X_OK) == -1) {
-        rc =
-            v2m_error_set(error, V2M_INVALID,
-                          "the program for the media cannot be started: %.128s:"
-                          " %s (see V2M_TRANSCODE)",
-                          settings->transcoder, strerror(errno));
-    }
-
-    return rc;
-}
 
 
 static int
@@ -163,7 +108,7 @@ v2m_converter_read(v2m_converter_settings_t *settings, v2m_error_t *error)
                              "VIDEO_QUEUE and MP3_QUEUE must be two queues");
     }
 
-    return v2m_converter_read_transcoder(settings, error);
+    return v2m_child_find(&settings->transcoder, error);
 }
 
 

@@ -1,0 +1,74 @@
+/*
+ * A transcoder at work on one file: started, given the bytes it asks for,
+ * watched over, and ended.  Where the bytes come from and go to is the
+ * caller's affair.
+ */
+
+#ifndef V2M_SESSION_H
+#define V2M_SESSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "v2m_channel.h"
+#include "v2m_child.h"
+#include "v2m_error.h"
+#include "v2m_options.h"
+
+/* What a session asks of its owner, each with the owner's data.  A result
+ * other than V2M_OK ends the session and becomes its result. */
+typedef struct {
+    /* Gives up to length bytes (at least 1) at the offset: at least one,
+     * unless the file ends there.  They are valid until the next call. */
+    int (*read)(void *data, int64_t offset, size_t length,
+                const unsigned char **bytes, size_t *got, v2m_error_t *error);
+
+    /* Takes bytes of the MP3. */
+    int (*write)(void *data, int64_t offset, const unsigned char *bytes,
+                 size_t length, v2m_error_t *error);
+
+    /* Hears how far it is: percent, -1: unknown. */
+    void (*progress)(void *data, int32_t percent);
+
+    /* 1: the session is to end. */
+    int (*stopping)(void *data);
+} v2m_session_owner_t;
+
+typedef struct {
+    const v2m_session_owner_t *owner;
+    void                      *data;       /* the owner's */
+    const char                *job;        /* its id, for the log, or NULL */
+    const char                *transcoder; /* path of v2m-transcode */
+    const v2m_options_t       *options;
+    int64_t                    length;   /* of the file, bytes */
+    int                        threads;  /* that the transcoder may use */
+    int64_t                    limit_ms; /* for the whole; 0: none */
+    int64_t                    stall_ms; /* for it to say something; 0: any */
+
+    /* the results; source tells what the audio was */
+    int64_t samples;
+    int32_t rate;
+    int64_t mp3_length;
+    char    source[V2M_CHANNEL_TEXT + 1];
+
+    /* the session's own */
+    v2m_child_t    child;
+    v2m_channel_t *channel;
+    int64_t        began_ms;
+    int64_t        heard_ms; /* when the transcoder said something */
+    int            waiting;  /* for the owner, not for the transcoder */
+} v2m_session_t;
+
+/*
+ * Runs a session whose first part was filled and whose rest is zero.  Blocks.
+ * V2M_INVALID: the fault is the file's, the text tells its owner;
+ * V2M_UNAVAILABLE: it was stopped, or the transcoder was killed; V2M_ERROR:
+ * another attempt may succeed.
+ */
+int v2m_session_run(v2m_session_t *session, v2m_error_t *error);
+
+/* To be called several times a second while the owner makes the session wait,
+ * with the session as its data; fails when the session is to end. */
+int v2m_session_tick(void *data, v2m_error_t *error);
+
+#endif /* V2M_SESSION_H */
