@@ -55,7 +55,7 @@ LOCAL_SOURCES     := $(wildcard workers/converter/local/*.c) \
                      workers/common/v2m_log.c
 
 PROGRAMS = $(B)/v2m-user $(B)/v2m-converter $(B)/v2m-transcode $(B)/v2m-convert \
-           $(B)/v2m-notifier $(B)/v2m-sweep
+           $(B)/v2m-notifier $(B)/v2m-sweep $(B)/v2m-jobs
 MODULE   = $(B)/ngx_http_v2m_module.so
 
 .PHONY: programs
@@ -89,13 +89,17 @@ $(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(COMMON_OBJ
 $(B)/v2m-sweep: $(call objects,$(wildcard workers/sweep/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
+$(B)/v2m-jobs: $(call objects,$(wildcard workers/jobs/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+
 # Unit tests: each t/unit/test_NAME.c is a program of its own that takes what
 # it needs of all the code but the programs' main files.  So is each
 # drive_NAME.c, by which other tests use a part of the code.
 MAINS         := auth/v2m_user.c workers/converter/v2m_converter.c \
                  workers/converter/sandbox/v2m_transcode.c \
                  workers/converter/local/v2m_local.c \
-                 workers/notifier/v2m_notifier.c workers/sweep/v2m_sweep.c
+                 workers/notifier/v2m_notifier.c workers/sweep/v2m_sweep.c \
+                 workers/jobs/v2m_tool.c
 TESTED        := $(call objects,$(filter-out $(MAINS),$(wildcard core/*.c auth/*.c \
                    workers/*/*.c workers/converter/*/*.c)))
 UNIT_TESTS    := $(patsubst t/unit/%.c,$(B)/t/unit/%,\

@@ -105,6 +105,30 @@ v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
 }
 
 
+int
+v2m_jobs_notify_again(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
+{
+    bson_t            unset;
+    v2m_jobs_change_t change;
+
+    v2m_jobs_change_begin(&change, id, v2m_jobs_ended);
+    BSON_APPEND_UTF8(&change.filter, "notified",
+                     v2m_job_notified_name(V2M_NOTIFIED_FAILED));
+    BSON_APPEND_UTF8(&change.set, "notified",
+                     v2m_job_notified_name(V2M_NOTIFIED_NONE));
+    BSON_APPEND_DATE_TIME(&change.set, "mail_due", v2m_jobs_now());
+    bson_append_document_end(&change.update, &change.set);
+
+    BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$unset", &unset);
+    BSON_APPEND_BOOL(&unset, "mail_tries", true);
+    BSON_APPEND_BOOL(&unset, "mail_since", true);
+    BSON_APPEND_BOOL(&unset, "mail_requeued", true);
+    bson_append_document_end(&change.update, &unset);
+
+    return v2m_jobs_change_run(mongo, &change, error);
+}
+
+
 /* Begins the filter of jobs that have their end state, but no mail yet. */
 static void
 v2m_jobs_unnotified(bson_t *filter)

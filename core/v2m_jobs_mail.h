@@ -36,6 +36,11 @@ int v2m_jobs_put_mail_off(v2m_mongo_t *mongo, const v2m_id_t id,
 int v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
                       v2m_job_notified_t notified, v2m_error_t *error);
 
+/* failed -> none, as if it had never been tried, and due at once.
+ * V2M_CONFLICT: it is not failed. */
+int v2m_jobs_notify_again(v2m_mongo_t *mongo, const v2m_id_t id,
+                          v2m_error_t *error);
+
 /* For the sweep: jobs whose mail was put aside and is due by the given time,
  * and those of which nobody spoke since before it although their mail was
  * neither put aside nor given up; earliest first, *jobs as with

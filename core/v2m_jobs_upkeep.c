@@ -281,6 +281,23 @@ v2m_jobs_delete_blobs(v2m_mongo_t *mongo, const v2m_job_t *job,
 
 
 int
+v2m_jobs_drop(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error)
+{
+    int rc, ended;
+
+    ended = job->state == V2M_JOB_READY || job->state == V2M_JOB_FAILED;
+    rc = ended ? v2m_jobs_delete_blobs(mongo, job, error) : V2M_OK;
+
+    if (rc == V2M_OK) {
+        rc = v2m_jobs_remove_unchanged(mongo, job, error);
+    }
+
+    return rc == V2M_OK && !ended ? v2m_jobs_delete_blobs(mongo, job, error)
+                                  : rc;
+}
+
+
+int
 v2m_jobs_list_all(v2m_mongo_t *mongo, int state, const char *owner,
                   const char *after, size_t limit, v2m_job_t **jobs,
                   size_t *count, v2m_error_t *error)

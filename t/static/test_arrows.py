@@ -26,6 +26,7 @@ ARROWS = {
     },
     "workers/notifier": {"workers/common": None, "core": None},
     "workers/sweep": {"workers/common": None, "core": None},
+    "workers/jobs": {"workers/common": None, "core": None},
 }
 
 # The sources that alone include a library's headers.
