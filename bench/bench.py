@@ -89,9 +89,10 @@ class Stack:
     def pid(self, name):
         return int((self.run / "pids" / name).read_text())
 
-    def connection(self):
+    def connection(self, source="127.0.0.1"):
         address = urllib.parse.urlparse(self.url)
-        return http.client.HTTPConnection(address.hostname, address.port)
+        return http.client.HTTPConnection(address.hostname, address.port,
+                                          source_address=(source, 0))
 
     def mongo(self):
         return pymongo.MongoClient(self.env["V2M_MONGO_URI"])

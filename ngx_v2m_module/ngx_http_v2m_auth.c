@@ -3,6 +3,7 @@
  */
 
 #include <string.h>
+#include <sys/resource.h>
 
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_response.h"
@@ -10,7 +11,11 @@
 #include "v2m_config.h"
 #include "v2m_login.h"
 
+/* The niceness of the threads that hash passwords. */
+#define NGX_HTTP_V2M_LOGIN_NICE 10
+
 typedef struct {
+    ngx_uint_t             nice; /* the pool does nothing else */
     v2m_users_t           *users;
     const v2m_token_key_t *key;
     time_t                 now;
@@ -202,6 +207,7 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
 
+    login->nice = mcf->login_pool != mcf->storage_pool;
     login->users = mcf->users;
     login->key = mcf->key;
     login->now = ngx_time();
@@ -217,6 +223,21 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
 }
 
 
+/* A hash takes a core for tens of milliseconds, which all other threads and
+ * processes may interrupt.  On Linux each thread has a niceness of its own. */
+static void
+ngx_http_v2m_login_be_nice(void)
+{
+    static __thread ngx_uint_t nice;
+
+    if (!nice) {
+        nice = 1;
+        (void) setpriority(PRIO_PROCESS, ngx_thread_tid(),
+                           NGX_HTTP_V2M_LOGIN_NICE);
+    }
+}
+
+
 /* On a thread of the login pool. */
 static int
 ngx_http_v2m_login_run(void *data, v2m_error_t *error)
@@ -224,6 +245,10 @@ ngx_http_v2m_login_run(void *data, v2m_error_t *error)
     int                   rc;
     v2m_user_t            user;
     ngx_http_v2m_login_t *login = data;
+
+    if (login->nice) {
+        ngx_http_v2m_login_be_nice();
+    }
 
     rc = v2m_login(login->users, login->email, login->password, &user, error);
 

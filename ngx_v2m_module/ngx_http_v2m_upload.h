@@ -29,10 +29,9 @@ typedef struct {
     v2m_multipart_t *reader; /* NULL: the body is the file */
     ngx_uint_t       files;  /* file parts seen */
 
-    /* the chunk being filled; it grows with what arrived */
+    /* the chunk being filled, of lcf->chunk_size; NULL: none is begun */
     unsigned char *chunk;
     size_t         chunk_length;
-    size_t         chunk_capacity;
 
     /* chunks that are full and wait for an insert; one more than
      * lcf->upload_batch of them at most */

@@ -11,9 +11,6 @@
 #include "ngx_http_v2m_problem.h"
 #include "v2m_jobs.h"
 
-/* A first chunk begins this small, so that slow clients hold little. */
-#define NGX_HTTP_V2M_CHUNK_START 16384
-
 /* How often a long upload shows the sweep that it is alive, in seconds. */
 #define NGX_HTTP_V2M_TOUCH 300
 
@@ -123,40 +120,6 @@ ngx_http_v2m_upload_room(ngx_http_v2m_upload_t *upload)
 }
 
 
-/* Makes sure that at least one more byte fits the chunk being filled. */
-static ngx_int_t
-ngx_http_v2m_upload_grow(ngx_http_v2m_upload_t *upload, size_t wanted)
-{
-    size_t         capacity;
-    unsigned char *grown;
-
-    if (upload->chunk_length < upload->chunk_capacity) {
-        return NGX_OK;
-    }
-
-    /* whoever filled a whole chunk will fill the next one as well */
-
-    capacity =
-        upload->length > (off_t) upload->lcf->chunk_size
-            ? upload->lcf->chunk_size
-            : ngx_max(upload->chunk_capacity * 2, NGX_HTTP_V2M_CHUNK_START);
-
-    capacity = ngx_max(capacity, upload->chunk_length + wanted);
-    capacity = ngx_min(capacity, upload->lcf->chunk_size);
-
-    grown = realloc(upload->chunk, capacity);
-    if (grown == NULL) {
-        upload->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
-        return NGX_ERROR;
-    }
-
-    upload->chunk = grown;
-    upload->chunk_capacity = capacity;
-
-    return NGX_OK;
-}
-
-
 /* Moves the chunk being filled to the full ones. */
 static void
 ngx_http_v2m_upload_close_chunk(ngx_http_v2m_upload_t *upload)
@@ -169,7 +132,6 @@ ngx_http_v2m_upload_close_chunk(ngx_http_v2m_upload_t *upload)
 
     upload->chunk = NULL;
     upload->chunk_length = 0;
-    upload->chunk_capacity = 0;
 }
 
 
@@ -185,11 +147,20 @@ ngx_http_v2m_upload_append(ngx_http_v2m_upload_t *upload,
     }
 
     while (length > 0) {
-        if (ngx_http_v2m_upload_grow(upload, length) != NGX_OK) {
-            return NGX_ERROR;
+        if (upload->chunk == NULL) {
+            /* of which the kernel gives only the pages that are written to, so
+             * slow clients hold little; to begin small and grow would leave
+             * the heap full of holes */
+
+            upload->chunk = malloc(upload->lcf->chunk_size);
+
+            if (upload->chunk == NULL) {
+                upload->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+                return NGX_ERROR;
+            }
         }
 
-        size = ngx_min(length, upload->chunk_capacity - upload->chunk_length);
+        size = ngx_min(length, upload->lcf->chunk_size - upload->chunk_length);
 
         ngx_memcpy(upload->chunk + upload->chunk_length, data, size);
 

@@ -55,7 +55,7 @@ error_log        stderr notice;
 worker_shutdown_timeout 1h;
 
 thread_pool v2m_storage threads=16 max_queue=1024;
-thread_pool v2m_login   threads=2  max_queue=64;
+thread_pool v2m_login   threads=1  max_queue=64;
 
 events {
     worker_connections 4096;
