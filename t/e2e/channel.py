@@ -11,15 +11,17 @@ import threading
 
 from conftest import BUILD, SANITIZER_EXIT
 
-START, DATA, READ, WRITE, PROGRESS, DONE, FAILED = range(1, 8)
+(START, DATA, READ, KEEP, WRITE, RESTART, PROGRESS, DONE,
+ FAILED) = range(1, 10)
+
+COPYING, ENCODING = range(1, 3)  # phases
 
 FILE, OURS = 0, 1  # faults
 
 RANGE = 256 * 1024
 TEXT = 200
 
-# Rewriting is only for the MP3's beginning, where the Xing header is.
-REWRITTEN = 8 * 1024
+KEPT = 2048  # bytes that can be written again, those of the Xing header
 
 OPTIONS = ("bitrate", "quality", "track", "start_ms", "end_ms", "samplerate",
            "channels")
@@ -40,6 +42,9 @@ class Result:
         self.rate = None
         self.mp3 = None       # bytes, also what a failure left behind
         self.progress = []
+        self.phases = []      # in order
+        self.kept = None      # where the bytes that are kept begin
+        self.restarts = 0
         self.reads = []       # (offset, length), in order
         self.peak_kib = None  # the child's largest resident size
         self.cpu = None       # the child's processor time, seconds
@@ -155,17 +160,41 @@ def start_payload(length, threads=1, **options):
     return struct.pack(">iiiqqiiqi", *values, length, threads)
 
 
+def _keep(result, payload):
+    offset, = struct.unpack(">q", payload)
+    if result.kept is not None or offset < len(result.mp3):
+        raise ProtocolError(f"KEEP of {offset} after {len(result.mp3)} bytes")
+    result.kept = offset
+
+
 def _write(result, payload):
     offset, = struct.unpack_from(">q", payload)
     data = payload[8:]
+    end = offset + len(data)
     if not 1 <= len(data) <= RANGE:
         raise ProtocolError(f"WRITE of {len(data)} bytes")
-    if offset != len(result.mp3) and (
-            offset < 0 or offset + len(data) > REWRITTEN
-            or offset + len(data) > len(result.mp3)):
+    if offset != len(result.mp3) and not (
+            result.kept is not None
+            and result.kept <= offset and end <= result.kept + KEPT
+            and end <= len(result.mp3)):
         raise ProtocolError(f"WRITE of {len(data)} bytes at {offset} of "
                             f"{len(result.mp3)}")
-    result.mp3[offset:offset + len(data)] = data
+    result.mp3[offset:end] = data
+
+
+def _restart(result):
+    result.mp3.clear()
+    result.kept = None
+    result.restarts += 1
+
+
+def _progress(result, payload):
+    phase, percent = struct.unpack(">ii", payload)
+    if not -1 <= percent <= 100 or not COPYING <= phase <= ENCODING:
+        raise ProtocolError(f"PROGRESS of {percent}, phase {phase}")
+    result.progress.append(percent)
+    if result.phases[-1:] != [phase]:
+        result.phases.append(phase)
 
 
 def _read(result, payload, source, answer):
@@ -203,13 +232,14 @@ def _talk(child, result, source, answer):
 
         if kind == READ:
             child.send(DATA, _read(result, payload, source, answer))
+        elif kind == KEEP:
+            _keep(result, payload)
         elif kind == WRITE:
             _write(result, payload)
+        elif kind == RESTART:
+            _restart(result)
         elif kind == PROGRESS:
-            percent, = struct.unpack(">i", payload)
-            if not -1 <= percent <= 100:
-                raise ProtocolError(f"PROGRESS of {percent}")
-            result.progress.append(percent)
+            _progress(result, payload)
         else:
             _last(result, kind, payload)
             return

@@ -170,6 +170,20 @@ class Frame:
                      + (word >> 9 & 1))
 
 
+CRC16 = []
+for _value in range(256):
+    for _ in range(8):
+        _value = _value >> 1 ^ (0xA001 if _value & 1 else 0)
+    CRC16.append(_value)
+
+
+def crc16(data):
+    value = 0
+    for byte in data:
+        value = value >> 8 ^ CRC16[(value ^ byte) & 0xFF]
+    return value
+
+
 class Mp3:
     """An MP3 file, taken apart: ID3v2 tag, Xing or Info header, frames."""
 
@@ -188,9 +202,16 @@ class Mp3:
             offset += frame.size
         assert offset == len(data), "the last frame is cut off"
 
+    @staticmethod
+    def start_of_frames(data):
+        """Where the first frame with sound is, of a file with a tag of any
+        version and a Xing header."""
+        start = 10 + int("".join(f"{byte:07b}" for byte in data[6:10]), 2)
+        return start + Frame(data, start).size
+
     def _read_id3(self):
         assert self.data[:3] == b"ID3", "no ID3v2 tag"
-        assert self.data[3] == 3, f"ID3v2.{self.data[3]}"
+        assert self.data[3] in (3, 4), f"ID3v2.{self.data[3]}"
         size = 0
         for byte in self.data[6:10]:
             size = size << 7 | byte
@@ -224,7 +245,7 @@ class Mp3:
         self.toc = self.data[start + 16:start + 116]
 
         lame = start + 120
-        self.encoder = self.data[lame:lame + 9]
+        self.encoder = self.data[lame:lame + 9].rstrip(b"\0")
         gap = int.from_bytes(self.data[lame + 21:lame + 24], "big")
         self.delay, self.padding = gap >> 12, gap & 0xFFF
         self.music_length, = struct.unpack_from(">I", self.data, lame + 28)
@@ -244,10 +265,26 @@ class Mp3:
 
         assert self.frame_count == len(self.frames)
         assert self.byte_count == len(self.data) - first.offset
-        assert self.music_length == self.byte_count
-        assert self.encoder[:4] in (b"LAME", b"Lavc", b"Lavf")
-        assert self.delay == 576
+        if self.encoder:
+            assert self.music_length == self.byte_count
+            assert self.encoder[:4] == b"Lavc"
+            assert self.delay == 576
+            self._check_crcs()
+        else:
+            # a copy of what does not tell
+            assert (self.delay, self.padding, self.music_length) == (0, 0, 0)
+        assert self.variable == (len({frame.kbits
+                                      for frame in self.frames}) > 1)
         self._check_toc()
+
+    def _check_crcs(self):
+        """Of the frames, and of the header itself."""
+        first = self.first.offset
+        start = first + self.first.size
+        end = self.data.index(self.encoder, first) + 34
+        music, header = struct.unpack_from(">HH", self.data, end - 2)
+        assert music == crc16(self.data[start:])
+        assert header == crc16(self.data[first:end])
 
     def _check_toc(self):
         """Each percent of the time leads to its frame, give or take what one

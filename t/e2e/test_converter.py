@@ -12,6 +12,7 @@ import gridfs
 import pytest
 
 import checks
+import media
 from conftest import wait_for
 
 
@@ -124,6 +125,29 @@ def name(pid):
         return None
     return None if text.split()[-50] == "Z" else text.split("(")[1].split(
         ")")[0]
+
+
+# What is MP3 already
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_mp3(line, damaged):
+    """It is copied; when that turns out to be wrong, nothing is left of it."""
+    line.converter()
+    path = media.ffmpeg(
+        "loud.mp3", *media.tones(media.STEREO, 60), "-c:a", "libmp3lame",
+        "-b:a", "320k", "-write_xing", 0, "-id3v2_version", 0)
+    data = bytearray(path.read_bytes())
+    if damaged:
+        data[2_000_000:2_005_000] = bytes(5000)
+    job_id = str(line.videos.put(bytes(data), filename="loud.mp3"))
+    line.send(job_id)
+    job = line.end(job_id)
+    made = media.Mp3(mp3(line, job))
+    made.check()
+    assert made.variable == damaged
+    assert damaged or made.data.endswith(bytes(data)[-100_000:])
+    line.over(job)
 
 
 # Killed and told to stop

@@ -187,7 +187,10 @@ def test_kinds_of_media(source):
 
     assert mp3.first.rate == (source.mp3_rate or source.rate)
     assert mp3.first.channels == min(2, len(source.channels))
-    assert mp3.variable
+    copied = "libmp3lame" in source.audio
+    assert mp3.variable != copied
+    assert result.text.endswith(", copied") == copied
+    assert result.phases == [channel.COPYING if copied else channel.ENCODING]
     assert result.progress == sorted(result.progress)
     assert result.progress[-1] > 80
 

@@ -217,9 +217,27 @@ raw_read(int64_t offset, int32_t length)
 
 
 static inline void
-raw_progress(int32_t percent)
+raw_keep(int64_t offset)
+{
+    raw_begin(V2M_CHANNEL_KEEP);
+    raw_number((uint64_t) offset, 8);
+    raw_end();
+}
+
+
+static inline void
+raw_restart(void)
+{
+    raw_begin(V2M_CHANNEL_RESTART);
+    raw_end();
+}
+
+
+static inline void
+raw_progress(int32_t phase, int32_t percent)
 {
     raw_begin(V2M_CHANNEL_PROGRESS);
+    raw_number((uint32_t) phase, 4);
     raw_number((uint32_t) percent, 4);
     raw_end();
 }
@@ -387,7 +405,15 @@ assert_same(const v2m_channel_frame_t *a, const v2m_channel_frame_t *b)
         assert_int_equal(a->u.read.length, b->u.read.length);
         break;
 
+    case V2M_CHANNEL_KEEP:
+        assert_int_equal(a->u.keep.offset, b->u.keep.offset);
+        break;
+
+    case V2M_CHANNEL_RESTART:
+        break;
+
     case V2M_CHANNEL_PROGRESS:
+        assert_int_equal(a->u.progress.phase, b->u.progress.phase);
         assert_int_equal(a->u.progress.percent, b->u.progress.percent);
         break;
 

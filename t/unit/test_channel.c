@@ -189,28 +189,70 @@ test_read(void **state)
 
 
 static void
+test_keep_and_restart(void **state)
+{
+    v2m_channel_frame_t frame;
+
+    (void) state;
+
+    frame.type = V2M_CHANNEL_KEEP;
+
+    for (int i = 0; i < 2; i++) {
+        frame.u.keep.offset = i == 0 ? 0 : INT64_MAX - V2M_CHANNEL_KEPT;
+        raw_keep(frame.u.keep.offset);
+        assert_frame(&frame);
+    }
+
+    raw_keep(-1);
+    assert_int_equal(receive_raw(V2M_CHANNEL_PARENT, 99, &frame), V2M_CORRUPT);
+    raw_keep(INT64_MAX - V2M_CHANNEL_KEPT + 1);
+    assert_int_equal(receive_raw(V2M_CHANNEL_PARENT, 99, &frame), V2M_CORRUPT);
+    raw_keep(1);
+    assert_refused_length(V2M_CHANNEL_PARENT, -1);
+    raw_keep(1);
+    assert_refused_length(V2M_CHANNEL_PARENT, 1);
+
+    frame.type = V2M_CHANNEL_RESTART;
+    raw_restart();
+    assert_frame(&frame);
+    raw_restart();
+    assert_refused_length(V2M_CHANNEL_PARENT, 1);
+}
+
+
+static void
 test_progress(void **state)
 {
-    int                 percent;
+    int                 phase, percent;
     v2m_channel_frame_t frame;
 
     (void) state;
 
     for (percent = -3; percent < 104; percent++) {
-        raw_progress(percent);
+        raw_progress(V2M_CHANNEL_COPYING, percent);
         assert_int_equal(receive_raw(V2M_CHANNEL_PARENT, 99, &frame),
                          percent >= -1 && percent <= 100 ? V2M_OK
                                                          : V2M_CORRUPT);
     }
 
+    for (phase = -1; phase <= V2M_CHANNEL_ENCODING + 1; phase++) {
+        raw_progress(phase, 50);
+        assert_int_equal(receive_raw(V2M_CHANNEL_PARENT, 99, &frame),
+                         phase >= V2M_CHANNEL_COPYING
+                                 && phase <= V2M_CHANNEL_ENCODING
+                             ? V2M_OK
+                             : V2M_CORRUPT);
+    }
+
     frame.type = V2M_CHANNEL_PROGRESS;
+    frame.u.progress.phase = V2M_CHANNEL_ENCODING;
     frame.u.progress.percent = -1;
-    raw_progress(-1);
+    raw_progress(V2M_CHANNEL_ENCODING, -1);
     assert_frame(&frame);
 
-    raw_progress(1);
+    raw_progress(V2M_CHANNEL_COPYING, 1);
     assert_refused_length(V2M_CHANNEL_PARENT, -1);
-    raw_progress(1);
+    raw_progress(V2M_CHANNEL_COPYING, 1);
     assert_refused_length(V2M_CHANNEL_PARENT, 1);
 }
 
@@ -337,7 +379,7 @@ test_headers(void **state)
     size_t              i, j;
     v2m_channel_frame_t frame;
 
-    static const uint32_t types[] = { 0,          8,          9,
+    static const uint32_t types[] = { 0,          10,         11,
                                       0x100,      0x01000000, 0x7FFFFFFF,
                                       0x80000001, 0xFFFFFFFF };
     static const uint32_t lengths[] = { V2M_CHANNEL_RANGE + 1024, 0x7FFFFFFF,
@@ -441,6 +483,7 @@ test_gone(void **state)
 
     open_ends(&ends);
     frame.type = V2M_CHANNEL_PROGRESS;
+    frame.u.progress.phase = V2M_CHANNEL_ENCODING;
 
     for (i = 0; i < 3; i++) {
         frame.u.progress.percent = i;
@@ -622,11 +665,17 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_start),     cmocka_unit_test(test_data),
-        cmocka_unit_test(test_read),      cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_done),      cmocka_unit_test(test_failed),
-        cmocka_unit_test(test_headers),   cmocka_unit_test(test_send_refused),
-        cmocka_unit_test(test_gone),      cmocka_unit_test(test_wait),
+        cmocka_unit_test(test_start),
+        cmocka_unit_test(test_data),
+        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_keep_and_restart),
+        cmocka_unit_test(test_done),
+        cmocka_unit_test(test_failed),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_send_refused),
+        cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_wait),
         cmocka_unit_test(test_both_ways),
     };
 

@@ -265,7 +265,15 @@ v2m_channel_put_fields(v2m_channel_writer_t      *writer,
         v2m_channel_put_i32(writer, frame->u.read.length);
         break;
 
+    case V2M_CHANNEL_KEEP:
+        v2m_channel_put_i64(writer, frame->u.keep.offset);
+        break;
+
+    case V2M_CHANNEL_RESTART:
+        break;
+
     case V2M_CHANNEL_PROGRESS:
+        v2m_channel_put_i32(writer, (int32_t) frame->u.progress.phase);
         v2m_channel_put_i32(writer, frame->u.progress.percent);
         break;
 
@@ -324,7 +332,17 @@ v2m_channel_get_fields(v2m_channel_reader_t *reader, v2m_channel_frame_t *frame)
             v2m_channel_get_i32(reader, 1, V2M_CHANNEL_RANGE);
         break;
 
+    case V2M_CHANNEL_KEEP:
+        frame->u.keep.offset =
+            v2m_channel_get_number(reader, 8, 0, INT64_MAX - V2M_CHANNEL_KEPT);
+        break;
+
+    case V2M_CHANNEL_RESTART:
+        break;
+
     case V2M_CHANNEL_PROGRESS:
+        frame->u.progress.phase = (v2m_channel_phase_t) v2m_channel_get_i32(
+            reader, V2M_CHANNEL_COPYING, V2M_CHANNEL_ENCODING);
         frame->u.progress.percent = v2m_channel_get_i32(reader, -1, 100);
         break;
 

@@ -15,9 +15,14 @@
  *
  *   child to parent
  *     READ      offset 64, length 32 (1 to V2M_CHANNEL_RANGE)
- *     WRITE     offset 64, bytes of the MP3 (1 to V2M_CHANNEL_RANGE of them);
- *               not answered
- *     PROGRESS  percent 32 (0 to 100, -1: unknown)
+ *     KEEP      offset 64: V2M_CHANNEL_KEPT bytes of the MP3 from there on
+ *               will be written again; before any of them was written, and
+ *               once; not answered
+ *     WRITE     offset 64, bytes of the MP3 (1 to V2M_CHANNEL_RANGE of them):
+ *               the next ones, or again some of those kept; not answered
+ *     RESTART   drops all that was written, and what was kept; not answered
+ *     PROGRESS  phase 32 (v2m_channel_phase_t), percent of the whole 32 (0 to
+ *               100, -1: unknown)
  *     DONE      last: duration in samples 64, sample rate 32, length of the
  *               MP3 64, text that tells what the source was
  *     FAILED    last: fault 32 (v2m_channel_fault_t), text: the reason, for a
@@ -46,6 +51,7 @@
 #define V2M_CHANNEL_FD 3
 
 #define V2M_CHANNEL_RANGE (256 * 1024) /* bytes of one READ, DATA or WRITE */
+#define V2M_CHANNEL_KEPT  2048         /* bytes that KEEP means */
 #define V2M_CHANNEL_TEXT  200          /* bytes, as much as an error holds */
 
 /* How often a wait calls back, milliseconds. */
@@ -55,11 +61,19 @@ typedef enum {
     V2M_CHANNEL_START = 1,
     V2M_CHANNEL_DATA,
     V2M_CHANNEL_READ,
+    V2M_CHANNEL_KEEP,
     V2M_CHANNEL_WRITE,
+    V2M_CHANNEL_RESTART,
     V2M_CHANNEL_PROGRESS,
     V2M_CHANNEL_DONE,
     V2M_CHANNEL_FAILED
 } v2m_channel_type_t;
+
+/* What a transcoder is at. */
+typedef enum {
+    V2M_CHANNEL_COPYING = 1,
+    V2M_CHANNEL_ENCODING
+} v2m_channel_phase_t;
 
 typedef enum {
     V2M_CHANNEL_FAULT_FILE, /* it will fail again */
@@ -89,7 +103,12 @@ typedef struct {
         } data;
 
         struct {
-            int32_t percent;
+            int64_t offset;
+        } keep;
+
+        struct {
+            v2m_channel_phase_t phase;
+            int32_t             percent;
         } progress;
 
         struct {

@@ -42,6 +42,15 @@ v2m_stored_read(void *data, int64_t offset, size_t length,
 
 
 static int
+v2m_stored_keep(void *data, int64_t offset, v2m_error_t *error)
+{
+    v2m_stored_t *stored = data;
+
+    return v2m_output_keep(stored->conversion->output, offset, error);
+}
+
+
+static int
 v2m_stored_write(void *data, int64_t offset, const unsigned char *bytes,
                  size_t length, v2m_error_t *error)
 {
@@ -52,14 +61,25 @@ v2m_stored_write(void *data, int64_t offset, const unsigned char *bytes,
 }
 
 
+static int
+v2m_stored_restart(void *data, v2m_error_t *error)
+{
+    v2m_stored_t *stored = data;
+
+    return v2m_output_restart(stored->conversion->output, error);
+}
+
+
 /* The record is for people who look: without it the conversion goes on. */
 static void
-v2m_stored_progress(void *data, int32_t percent)
+v2m_stored_progress(void *data, v2m_channel_phase_t phase, int32_t percent)
 {
     int64_t           now;
     v2m_error_t       error;
     v2m_stored_t     *stored = data;
     v2m_conversion_t *conversion;
+
+    (void) phase;
 
     conversion = stored->conversion;
     now = v2m_clock_ms();
@@ -101,10 +121,8 @@ v2m_conversion_run(v2m_conversion_t *conversion, v2m_error_t *error)
     v2m_session_t *session;
 
     static const v2m_session_owner_t owner = {
-        v2m_stored_read,
-        v2m_stored_write,
-        v2m_stored_progress,
-        v2m_stored_stopping,
+        v2m_stored_read,    v2m_stored_keep,     v2m_stored_write,
+        v2m_stored_restart, v2m_stored_progress, v2m_stored_stopping,
     };
 
     memset(&stored, 0, sizeof(stored));

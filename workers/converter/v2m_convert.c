@@ -9,9 +9,11 @@
 #include "v2m_jobs.h"
 #include "v2m_log.h"
 #include "v2m_message.h"
+#include "v2m_metrics.h"
 #include "v2m_output.h"
 #include "v2m_patience.h"
 #include "v2m_pause.h"
+#include "v2m_point.h"
 
 #define V2M_CONVERT_NAME 256
 
@@ -43,6 +45,8 @@ v2m_task_tell(v2m_task_t *task, const v2m_id_t mp3_fid, const char *reason,
     message.username = task->job.username;
     message.name = task->job.name;
     message.error = (char *) reason;
+    memcpy(message.traceparent, task->message->traceparent,
+           sizeof(message.traceparent));
 
     if (mp3_fid != NULL) {
         memcpy(message.mp3_fid, mp3_fid, sizeof(v2m_id_t));
@@ -163,6 +167,7 @@ v2m_task_fail(v2m_task_t *task, const char *reason,
         return v2m_task_later(task, &error);
     }
 
+    v2m_metrics_count(V2M_METRICS_FAILED);
     v2m_log(V2M_LOG_INFO, task->id, "failed: %s", reason);
     v2m_task_discard_others(task);
 
@@ -291,6 +296,8 @@ v2m_task_commit(v2m_task_t *task, v2m_output_t *output,
         return v2m_task_trouble(task, &error);
     }
 
+    v2m_point("stored");
+
     do {
         rc = v2m_jobs_ready(task->convert->mongo, task->id, output->id,
                             output->length, conversion->duration_ms, &error);
@@ -311,6 +318,7 @@ v2m_task_commit(v2m_task_t *task, v2m_output_t *output,
     /* without an answer nobody knows: the next attempt looks at the record */
 
     *committed = 1;
+    v2m_point("committed");
 
     if (rc != V2M_OK) {
         return v2m_task_later(task, &error);
@@ -327,7 +335,7 @@ static v2m_worker_outcome_t
 v2m_task_convert(v2m_task_t *task, v2m_output_t *output, int *committed)
 {
     int                  rc;
-    int64_t              began;
+    int64_t              began, converted;
     v2m_error_t          error;
     v2m_conversion_t     conversion;
     v2m_worker_outcome_t outcome;
@@ -341,7 +349,10 @@ v2m_task_convert(v2m_task_t *task, v2m_output_t *output, int *committed)
     conversion.output = output;
 
     began = v2m_clock_ms();
+    v2m_point("started");
     rc = v2m_conversion_run(&conversion, &error);
+    converted = v2m_clock_ms();
+    v2m_metrics_took(V2M_METRICS_CONVERTING, converted - began);
 
     if (rc == V2M_INVALID) {
         return v2m_task_fail(task, error.text, V2M_WORKER_DONE);
@@ -351,9 +362,12 @@ v2m_task_convert(v2m_task_t *task, v2m_output_t *output, int *committed)
         return v2m_task_trouble(task, &error);
     }
 
+    v2m_point("converted");
     outcome = v2m_task_commit(task, output, &conversion, committed);
 
     if (*committed && outcome == V2M_WORKER_DONE) {
+        v2m_metrics_count(V2M_METRICS_READY);
+        v2m_metrics_took(V2M_METRICS_COMMITTING, v2m_clock_ms() - converted);
         v2m_log(V2M_LOG_INFO, task->id,
                 "ready: %lld ms of audio in %lld bytes, made in %lld ms of %s",
                 (long long) conversion.duration_ms, (long long) output->length,
@@ -374,11 +388,7 @@ v2m_task_start(v2m_task_t *task, const v2m_output_t *output, v2m_error_t *error)
     mongo = task->convert->mongo;
 
     do {
-        rc = v2m_jobs_start(mongo, task->id, error);
-
-        if (rc == V2M_OK) {
-            rc = v2m_jobs_note_attempt(mongo, task->id, output->id, error);
-        }
+        rc = v2m_jobs_start_attempt(mongo, task->id, output->id, error);
     } while (v2m_patience_wait(&task->patience, rc, error));
 
     return rc;
@@ -446,12 +456,16 @@ v2m_convert_handle(void *data, const v2m_worker_delivery_t *delivery,
         return V2M_WORKER_REJECT;
     }
 
+    memcpy(reply->job, task.id, sizeof(v2m_id_t));
+    v2m_log_context(task.id, message.traceparent);
+
     outcome = v2m_task_find(&task);
 
     if (outcome == V2M_CONVERT_GO_ON) {
         outcome = (int) v2m_task_attempt(&task);
     }
 
+    v2m_log_context(NULL, NULL);
     v2m_job_free(&task.job);
     v2m_gridfs_file_free(&task.video);
     v2m_message_free(&message);

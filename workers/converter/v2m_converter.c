@@ -11,6 +11,7 @@
 #include "v2m_config.h"
 #include "v2m_convert.h"
 #include "v2m_cores.h"
+#include "v2m_health.h"
 #include "v2m_log.h"
 #include "v2m_mongo.h"
 #include "v2m_worker.h"
@@ -27,6 +28,7 @@ typedef struct {
     char   *queue;
     char   *reply_queue;
     char   *transcoder;
+    char   *health_listen;
     int64_t jobs;
     int64_t threads;
     int64_t attempts;
@@ -57,6 +59,10 @@ static const char v2m_converter_help[] =
     "  V2M_STALL_LIMIT  seconds that it may stand still (60)\n"
     "  V2M_TRANSCODE    the program for the media (v2m-transcode, beside this\n"
     "                   one)\n"
+    "  V2M_HEALTH_LISTEN\n"
+    "                   where /healthz, /readyz and /metrics answer,\n"
+    "                   [HOST:]PORT (nowhere)\n"
+    "  V2M_LOG_FORMAT   text or json (text)\n"
     "  V2M_LOG_LEVEL    debug, info, warning or error (info)\n";
 
 
@@ -86,6 +92,9 @@ v2m_converter_read(v2m_converter_settings_t *settings, v2m_error_t *error)
         || (rc =
                 v2m_config_integer("V2M_THREADS", cores, 1, V2M_CONVERTER_CORES,
                                    &settings->threads, error))
+               != V2M_OK
+        || (rc = v2m_config_string("V2M_HEALTH_LISTEN", NULL,
+                                   &settings->health_listen, error))
                != V2M_OK
         || (rc = v2m_config_integer("V2M_ATTEMPTS", 5, 1, 1000,
                                     &settings->attempts, error))
@@ -120,6 +129,7 @@ v2m_converter_free(v2m_converter_settings_t *settings)
     free(settings->queue);
     free(settings->reply_queue);
     free(settings->transcoder);
+    free(settings->health_listen);
 }
 
 
@@ -128,6 +138,7 @@ v2m_converter_start(const v2m_converter_settings_t *settings,
                     v2m_error_t                    *error)
 {
     int                  rc;
+    v2m_health_t        *health;
     v2m_convert_t        convert;
     v2m_mongo_options_t  mongo;
     v2m_worker_options_t worker;
@@ -159,7 +170,13 @@ v2m_converter_start(const v2m_converter_settings_t *settings,
     worker.handle = v2m_convert_handle;
     worker.data = &convert;
 
-    rc = v2m_worker_run(&worker, error);
+    rc = v2m_health_start(&health, settings->health_listen, convert.mongo,
+                          error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_worker_run(&worker, error);
+        v2m_health_stop(health);
+    }
 
     v2m_mongo_destroy(convert.mongo);
 

@@ -87,28 +87,53 @@ v2m_session_read(v2m_session_t *session, const v2m_channel_frame_t *question,
 
 
 static int
-v2m_session_write(v2m_session_t *session, const v2m_channel_frame_t *frame,
-                  v2m_error_t *error)
+v2m_session_keep(v2m_session_t *session, int64_t offset, v2m_error_t *error)
 {
-    int     rc;
-    int64_t end;
-
-    if (frame->u.data.offset > session->mp3_length) {
-        return v2m_error_set(
-            error, V2M_CORRUPT, "a write at %lld, while the MP3 ends at %lld",
-            (long long) frame->u.data.offset, (long long) session->mp3_length);
+    if (session->kept != -1 || offset < session->mp3_length) {
+        return v2m_error_set(error, V2M_CORRUPT,
+                             "bytes at %lld are to be kept, too late",
+                             (long long) offset);
     }
 
-    rc =
-        session->owner->write(session->data, frame->u.data.offset,
-                              frame->u.data.bytes, frame->u.data.length, error);
-    end = frame->u.data.offset + (int64_t) frame->u.data.length;
+    session->kept = offset;
 
-    if (rc == V2M_OK && end > session->mp3_length) {
-        session->mp3_length = end;
+    return session->owner->keep(session->data, offset, error);
+}
+
+
+static int
+v2m_session_write(v2m_session_t *session, int64_t offset,
+                  const unsigned char *bytes, size_t length, v2m_error_t *error)
+{
+    int rc, again;
+
+    again = session->kept != -1 && offset >= session->kept
+            && offset + (int64_t) length <= session->kept + V2M_CHANNEL_KEPT
+            && offset + (int64_t) length <= session->mp3_length;
+
+    if (offset != session->mp3_length && !again) {
+        return v2m_error_set(
+            error, V2M_CORRUPT, "a write at %lld, while the MP3 ends at %lld",
+            (long long) offset, (long long) session->mp3_length);
+    }
+
+    rc = session->owner->write(session->data, offset, bytes, length, error);
+
+    if (rc == V2M_OK && !again) {
+        session->mp3_length += (int64_t) length;
     }
 
     return rc;
+}
+
+
+static int
+v2m_session_restart(v2m_session_t *session, v2m_error_t *error)
+{
+    session->mp3_length = 0;
+    session->kept = -1;
+
+    return session->owner->restart(session->data, error);
 }
 
 
@@ -142,11 +167,20 @@ v2m_session_frame(v2m_session_t *session, const v2m_channel_frame_t *frame,
     case V2M_CHANNEL_READ:
         return v2m_session_read(session, frame, error);
 
+    case V2M_CHANNEL_KEEP:
+        return v2m_session_keep(session, frame->u.keep.offset, error);
+
     case V2M_CHANNEL_WRITE:
-        return v2m_session_write(session, frame, error);
+        return v2m_session_write(session, frame->u.data.offset,
+                                 frame->u.data.bytes, frame->u.data.length,
+                                 error);
+
+    case V2M_CHANNEL_RESTART:
+        return v2m_session_restart(session, error);
 
     case V2M_CHANNEL_PROGRESS:
-        session->owner->progress(session->data, frame->u.progress.percent);
+        session->owner->progress(session->data, frame->u.progress.phase,
+                                 frame->u.progress.percent);
         return V2M_OK;
 
     case V2M_CHANNEL_DONE:
@@ -220,6 +254,7 @@ v2m_session_run(v2m_session_t *session, v2m_error_t *error)
     last = 0;
     session->began_ms = v2m_clock_ms();
     session->heard_ms = session->began_ms;
+    session->kept = -1;
 
     rc = v2m_child_start(&session->child, session->transcoder, error);
     if (rc != V2M_OK) {

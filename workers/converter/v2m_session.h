@@ -23,12 +23,19 @@ typedef struct {
     int (*read)(void *data, int64_t offset, size_t length,
                 const unsigned char **bytes, size_t *got, v2m_error_t *error);
 
-    /* Takes bytes of the MP3. */
+    /* Is told which bytes of the MP3 may be written again: V2M_CHANNEL_KEPT
+     * from the offset on. */
+    int (*keep)(void *data, int64_t offset, v2m_error_t *error);
+
+    /* Takes bytes of the MP3: the next ones, or again some of those kept. */
     int (*write)(void *data, int64_t offset, const unsigned char *bytes,
                  size_t length, v2m_error_t *error);
 
-    /* Hears how far it is: percent, -1: unknown. */
-    void (*progress)(void *data, int32_t percent);
+    /* Drops all of the MP3, which begins anew. */
+    int (*restart)(void *data, v2m_error_t *error);
+
+    /* Hears how far it is: percent of the whole, -1: unknown. */
+    void (*progress)(void *data, v2m_channel_phase_t phase, int32_t percent);
 
     /* 1: the session is to end. */
     int (*stopping)(void *data);
@@ -56,6 +63,7 @@ typedef struct {
     v2m_channel_t *channel;
     int64_t        began_ms;
     int64_t        heard_ms; /* when the transcoder said something */
+    int64_t        kept;     /* where these bytes begin, -1: none are */
     int            waiting;  /* for the owner, not for the transcoder */
 } v2m_session_t;
 

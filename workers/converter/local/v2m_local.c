@@ -252,6 +252,18 @@ v2m_local_read_bytes(void *data, int64_t offset, size_t length,
 }
 
 
+/* Any place of a file can be written again. */
+static int
+v2m_local_keep(void *data, int64_t offset, v2m_error_t *error)
+{
+    (void) data;
+    (void) offset;
+    (void) error;
+
+    return V2M_OK;
+}
+
+
 static int
 v2m_local_write_bytes(void *data, int64_t offset, const unsigned char *bytes,
                       size_t length, v2m_error_t *error)
@@ -262,10 +274,21 @@ v2m_local_write_bytes(void *data, int64_t offset, const unsigned char *bytes,
 }
 
 
-static void
-v2m_local_progress(void *data, int32_t percent)
+static int
+v2m_local_restart(void *data, v2m_error_t *error)
 {
     v2m_local_t *local = data;
+
+    return v2m_local_output_restart(&local->output, error);
+}
+
+
+static void
+v2m_local_progress(void *data, v2m_channel_phase_t phase, int32_t percent)
+{
+    v2m_local_t *local = data;
+
+    (void) phase;
 
     v2m_meter_tell(&local->meter, percent);
 }
@@ -307,10 +330,8 @@ v2m_local_convert(v2m_local_t *local, v2m_error_t *error)
     char *transcoder;
 
     static const v2m_session_owner_t owner = {
-        v2m_local_read_bytes,
-        v2m_local_write_bytes,
-        v2m_local_progress,
-        v2m_local_stopping,
+        v2m_local_read_bytes, v2m_local_keep,     v2m_local_write_bytes,
+        v2m_local_restart,    v2m_local_progress, v2m_local_stopping,
     };
 
     rc = v2m_child_find(&transcoder, error);

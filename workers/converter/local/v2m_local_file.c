@@ -225,6 +225,17 @@ v2m_local_output_write(v2m_local_output_t *output, int64_t offset,
 }
 
 
+int
+v2m_local_output_restart(v2m_local_output_t *output, v2m_error_t *error)
+{
+    if (output->temporary != NULL && ftruncate(output->fd, 0) == -1) {
+        return v2m_local_failed("write", output->path, error);
+    }
+
+    return V2M_OK;
+}
+
+
 static int
 v2m_local_output_rename(v2m_local_output_t *output)
 {

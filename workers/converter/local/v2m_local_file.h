@@ -58,6 +58,9 @@ int v2m_local_output_write(v2m_local_output_t *output, int64_t offset,
                            const unsigned char *bytes, size_t length,
                            v2m_error_t *error);
 
+/* Drops all that was written. */
+int v2m_local_output_restart(v2m_local_output_t *output, v2m_error_t *error);
+
 /* Brings it to its place.  V2M_CONFLICT: there is a file now, and it is not to
  * be replaced. */
 int v2m_local_output_finish(v2m_local_output_t *output, v2m_error_t *error);

@@ -3,19 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <libavformat/version.h>
 #include <libavutil/error.h>
 #include <libavutil/mem.h>
 
 /* As much as is asked for at a time: small enough for files where a little
  * audio is spread over much video. */
 #define V2M_AVIO_BUFFER (64 * 1024)
-
-#if LIBAVFORMAT_VERSION_MAJOR >= 61
-typedef const uint8_t v2m_avio_byte_t;
-#else
-typedef uint8_t v2m_avio_byte_t;
-#endif
 
 
 /* Keeps the reason for whoever called FFmpeg, which only passes a number. */
@@ -54,33 +47,6 @@ v2m_avio_read(void *opaque, uint8_t *buffer, int length)
 }
 
 
-static int
-v2m_avio_write(void *opaque, v2m_avio_byte_t *buffer, int length)
-{
-    v2m_avio_t *avio = opaque;
-    v2m_error_t error;
-
-    if (avio->error.code != V2M_OK) {
-        return AVERROR(EIO);
-    }
-
-    if (avio->sink.write_at(avio->sink.data, avio->offset, buffer,
-                            (size_t) length, &error)
-        != V2M_OK)
-    {
-        return v2m_avio_fail(avio, &error);
-    }
-
-    avio->offset += length;
-
-    if (avio->offset > avio->length) {
-        avio->length = avio->offset;
-    }
-
-    return length;
-}
-
-
 static int64_t
 v2m_avio_seek(void *opaque, int64_t offset, int whence)
 {
@@ -115,17 +81,21 @@ v2m_avio_seek(void *opaque, int64_t offset, int whence)
 }
 
 
-static int
-v2m_avio_open(v2m_avio_t *avio, int write, v2m_error_t *error)
+int
+v2m_avio_open(v2m_avio_t *avio, const v2m_byte_source_t *source,
+              v2m_error_t *error)
 {
     unsigned char *buffer;
+
+    memset(avio, 0, sizeof(*avio));
+    avio->source = *source;
+    avio->length = source->size(source->data);
 
     buffer = av_malloc(V2M_AVIO_BUFFER);
 
     if (buffer != NULL) {
-        avio->context = avio_alloc_context(
-            buffer, V2M_AVIO_BUFFER, write, avio, write ? NULL : v2m_avio_read,
-            write ? v2m_avio_write : NULL, v2m_avio_seek);
+        avio->context = avio_alloc_context(buffer, V2M_AVIO_BUFFER, 0, avio,
+                                           v2m_avio_read, NULL, v2m_avio_seek);
     }
 
     if (avio->context == NULL) {
@@ -134,29 +104,6 @@ v2m_avio_open(v2m_avio_t *avio, int write, v2m_error_t *error)
     }
 
     return V2M_OK;
-}
-
-
-int
-v2m_avio_open_source(v2m_avio_t *avio, const v2m_byte_source_t *source,
-                     v2m_error_t *error)
-{
-    memset(avio, 0, sizeof(*avio));
-    avio->source = *source;
-    avio->length = source->size(source->data);
-
-    return v2m_avio_open(avio, 0, error);
-}
-
-
-int
-v2m_avio_open_sink(v2m_avio_t *avio, const v2m_byte_sink_t *sink,
-                   v2m_error_t *error)
-{
-    memset(avio, 0, sizeof(*avio));
-    avio->sink = *sink;
-
-    return v2m_avio_open(avio, 1, error);
 }
 
 

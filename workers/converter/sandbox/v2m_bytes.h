@@ -31,10 +31,17 @@ typedef struct {
 typedef struct {
     void *data;
 
-    /* Writes at the offset: at the end of what was written, or again within
-     * its first few kilobytes. */
+    /* Says which bytes will be written again: 2 KiB from this offset on.  To be
+     * called before any of them is written, and once. */
+    int (*keep)(void *data, int64_t offset, v2m_error_t *error);
+
+    /* Writes at the offset: at the end of what was written, or again what was
+     * to be kept. */
     int (*write_at)(void *data, int64_t offset, const unsigned char *bytes,
                     size_t length, v2m_error_t *error);
+
+    /* Drops all that was written, and what was to be kept. */
+    int (*restart)(void *data, v2m_error_t *error);
 } v2m_byte_sink_t;
 
 #endif /* V2M_BYTES_H */

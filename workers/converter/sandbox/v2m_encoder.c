@@ -5,6 +5,47 @@
 
 #include "v2m_resampler.h"
 
+/* What MPEG-2 and 2.5, for low sample rates, have at most: Hz and kbit/s. */
+#define V2M_ENCODER_MPEG25_RATE    12000
+#define V2M_ENCODER_MPEG25_BITRATE 64
+#define V2M_ENCODER_MPEG2_RATE     24000
+#define V2M_ENCODER_MPEG2_BITRATE  160
+
+
+static int
+v2m_encoder_nearest_rate(int rate)
+{
+    size_t i;
+
+    static const int rates[] = { 8000,  11025, 12000, 16000, 22050,
+                                 24000, 32000, 44100, 48000 };
+
+    for (i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+        if (rate <= rates[i]) {
+            return rates[i];
+        }
+    }
+
+    return rate % 44100 == 0 ? 44100 : 48000;
+}
+
+
+int
+v2m_encoder_rate(int rate, int bitrate)
+{
+    rate = v2m_encoder_nearest_rate(rate);
+
+    while ((rate <= V2M_ENCODER_MPEG25_RATE
+            && bitrate > V2M_ENCODER_MPEG25_BITRATE)
+           || (rate <= V2M_ENCODER_MPEG2_RATE
+               && bitrate > V2M_ENCODER_MPEG2_BITRATE))
+    {
+        rate *= 2;
+    }
+
+    return rate;
+}
+
 
 int
 v2m_encoder_is_variable(const v2m_encoder_settings_t *settings)
@@ -65,5 +106,25 @@ v2m_encoder_open(AVCodecContext              **encoder,
     }
 
     *encoder = made;
+    return V2M_OK;
+}
+
+
+int
+v2m_encoder_describe(v2m_encoder_kind_t           *kind,
+                     const v2m_encoder_settings_t *settings, v2m_error_t *error)
+{
+    int             rc;
+    AVCodecContext *encoder;
+
+    rc = v2m_encoder_open(&encoder, settings, 1, error);
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    kind->frame_size = encoder->frame_size;
+    kind->delay = encoder->initial_padding;
+    avcodec_free_context(&encoder);
+
     return V2M_OK;
 }

@@ -3,96 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define V2M_FRAMES_HEADER 4
+#include "v2m_mpeg.h"
 
 /* Bits of the side information of one granule and channel. */
 #define V2M_FRAMES_GRANULE     59
 #define V2M_FRAMES_GRANULE_LOW 63
 
 #define V2M_FRAMES_LENGTH_BITS 12 /* of part2_3_length */
-
-typedef struct {
-    int low;      /* MPEG-2 or 2.5 */
-    int rate;     /* Hz */
-    int channels; /* 1 or 2 */
-    int size;     /* of the whole frame, bytes */
-} v2m_frame_header_t;
-
-
-static int
-v2m_frames_bitrate(int low, int index)
-{
-    /* kbit/s, Layer III */
-    static const short bitrates[2][15] = {
-        { 0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320 },
-        { 0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160 },
-    };
-
-    return bitrates[low][index];
-}
-
-
-/* Bytes of a frame without padding. */
-static int
-v2m_frames_size(int low, int rate, int index)
-{
-    return (low ? 72000 : 144000) * v2m_frames_bitrate(low, index) / rate;
-}
-
-
-static int
-v2m_frames_rate(const unsigned char *bytes)
-{
-    int version, rate;
-
-    static const int rates[3] = { 44100, 48000, 32000 };
-
-    version = bytes[1] >> 3 & 3; /* 3: MPEG-1, 2: MPEG-2, 0: MPEG-2.5 */
-    rate = bytes[2] >> 2 & 3;
-
-    if (version == 1 || rate == 3) {
-        return 0;
-    }
-
-    return rates[rate] >> (version == 3 ? 0 : version == 2 ? 1 : 2);
-}
-
-
-/* Returns 0 when it is no header of a Layer III frame without checksum. */
-static int
-v2m_frames_read_header(const unsigned char *bytes, v2m_frame_header_t *header)
-{
-    int index;
-
-    index = bytes[2] >> 4;
-    header->rate = v2m_frames_rate(bytes);
-
-    /* layer "01" is III, and the bit after it set: no checksum */
-    if (bytes[0] != 0xff || (bytes[1] & 0xe7) != 0xe3 || index < 1 || index > 14
-        || header->rate == 0)
-    {
-        return 0;
-    }
-
-    header->low = (bytes[1] >> 3 & 3) != 3;
-    header->channels = bytes[3] >> 6 == 3 ? 1 : 2;
-    header->size =
-        v2m_frames_size(header->low, header->rate, index) + (bytes[2] >> 1 & 1);
-
-    return 1;
-}
-
-
-static int
-v2m_frames_side_length(const v2m_frame_header_t *header)
-{
-    if (header->low) {
-        return header->channels == 1 ? 9 : 17;
-    }
-
-    return header->channels == 1 ? 17 : 32;
-}
-
 
 static int
 v2m_frames_bits(const unsigned char *bytes, int from, int count)
@@ -109,8 +26,7 @@ v2m_frames_bits(const unsigned char *bytes, int from, int count)
 
 /* Bytes of main data that the side information tells of. */
 static int
-v2m_frames_main_length(const v2m_frame_header_t *header,
-                       const unsigned char      *side)
+v2m_frames_main_length(const v2m_mpeg_t *header, const unsigned char *side)
 {
     int i, bits, from, granules;
 
@@ -197,25 +113,25 @@ int
 v2m_frames_take(v2m_frames_t *frames, const unsigned char *bytes, size_t length,
                 int keep, v2m_error_t *error)
 {
-    int                back, known;
-    v2m_frame_t        frame;
-    v2m_frame_header_t header;
+    int         back, known;
+    v2m_frame_t frame;
+    v2m_mpeg_t  header;
 
-    if (length < V2M_FRAMES_HEADER || !v2m_frames_read_header(bytes, &header)
-        || (size_t) header.size != length
-        || header.size < V2M_FRAMES_HEADER + v2m_frames_side_length(&header))
+    if (length < V2M_MPEG_HEADER || !v2m_mpeg_read(bytes, &header)
+        || header.checked || (size_t) header.size != length
+        || header.size < V2M_MPEG_HEADER + header.side)
     {
         return v2m_error_set(error, V2M_ERROR,
                              "the encoder gave %zu bytes that are no frame",
                              length);
     }
 
-    frame.head_length = V2M_FRAMES_HEADER + v2m_frames_side_length(&header);
+    frame.head_length = V2M_MPEG_HEADER + header.side;
     frame.area = header.size - frame.head_length;
-    frame.length = v2m_frames_main_length(&header, bytes + V2M_FRAMES_HEADER);
+    frame.length = v2m_frames_main_length(&header, bytes + V2M_MPEG_HEADER);
     memcpy(frame.head, bytes, (size_t) frame.head_length);
 
-    back = v2m_frames_bits(bytes + V2M_FRAMES_HEADER, 0, header.low ? 8 : 9);
+    back = v2m_frames_bits(bytes + V2M_MPEG_HEADER, 0, header.low ? 8 : 9);
     known = frames->before;
 
     if (back > known || frame.length > back + frame.area) {
@@ -271,7 +187,9 @@ v2m_frame_is_low(const v2m_frame_t *frame)
 int
 v2m_frame_area(const v2m_frame_t *frame, int bitrate_index)
 {
-    return v2m_frames_size(v2m_frame_is_low(frame),
-                           v2m_frames_rate(frame->head), bitrate_index)
-           - frame->head_length;
+    v2m_mpeg_t header;
+
+    v2m_mpeg_read(frame->head, &header);
+
+    return v2m_mpeg_size(&header, bitrate_index) - frame->head_length;
 }

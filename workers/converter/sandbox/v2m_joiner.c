@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define V2M_JOINER_HIGHEST 14 /* index of the highest bitrate */
+#include "v2m_mpeg.h"
 
 
 void
@@ -45,7 +45,7 @@ v2m_joiner_plan(const v2m_joiner_t *joiner, v2m_frames_t *frames, int after)
         frame = &frames->frames[i];
         frame->leave = after;
 
-        area = joiner->variable ? v2m_frame_area(frame, V2M_JOINER_HIGHEST)
+        area = joiner->variable ? v2m_frame_area(frame, V2M_MPEG_HIGHEST)
                                 : frame->area;
         after += frame->length - area;
 
@@ -80,7 +80,7 @@ v2m_joiner_choose(v2m_frame_t *frame, int room)
 {
     int index;
 
-    for (index = 1; index < V2M_JOINER_HIGHEST; index++) {
+    for (index = 1; index < V2M_MPEG_HIGHEST; index++) {
         frame->area = v2m_frame_area(frame, index);
 
         if (frame->area >= 0

@@ -8,7 +8,7 @@
 
 #include "v2m_allow.h"
 #include "v2m_boxes.h"
-#include "v2m_length.h"
+#include "v2m_complete.h"
 
 /* How far into a file its format and its tracks are looked for, bytes. */
 #define V2M_MEDIA_FORMAT_PROBE (1024 * 1024)
@@ -16,11 +16,6 @@
 
 /* Reads that may fail one after the other before that counts as the end. */
 #define V2M_MEDIA_ERRORS 16
-
-/* A file is truncated when less than this share of it is there, and at least
- * so much is missing, us. */
-#define V2M_MEDIA_PERCENT 98
-#define V2M_MEDIA_MISSING 200000
 
 static const AVRational v2m_media_us = { 1, 1000000 };
 
@@ -35,39 +30,6 @@ v2m_media_source_error(const v2m_media_t *media, v2m_error_t *error)
     }
 
     return media->input.error.code;
-}
-
-
-const char *
-v2m_media_time(char text[V2M_MEDIA_TIME], int64_t us)
-{
-    int64_t tenths;
-
-    tenths = us < 0 ? 0 : us / 100000;
-
-    if (tenths >= 36000) {
-        snprintf(text, V2M_MEDIA_TIME, "%d:%02d:%02d.%d",
-                 (int) (tenths / 36000), (int) (tenths / 600 % 60),
-                 (int) (tenths / 10 % 60), (int) (tenths % 10));
-
-    } else {
-        snprintf(text, V2M_MEDIA_TIME, "%d:%02d.%d", (int) (tenths / 600),
-                 (int) (tenths / 10 % 60), (int) (tenths % 10));
-    }
-
-    return text;
-}
-
-
-static int
-v2m_media_truncated(int64_t there, int64_t whole, const char *what,
-                    v2m_error_t *error)
-{
-    char is[V2M_MEDIA_TIME], should[V2M_MEDIA_TIME];
-
-    return v2m_error_set(
-        error, V2M_INVALID, "the file is truncated: %s ends after %s of %s",
-        what, v2m_media_time(is, there), v2m_media_time(should, whole));
 }
 
 
@@ -326,62 +288,10 @@ v2m_media_read_times(v2m_media_t *media)
 }
 
 
-static int
+int
 v2m_media_is_mov(const v2m_media_t *media)
 {
     return av_match_list(media->format->iformat->name, "mov", ',') > 0;
-}
-
-
-/* MP4's index tells where each piece of audio is: none may lie beyond the
- * end of the file. */
-static int
-v2m_media_check_index(v2m_media_t *media, v2m_error_t *error)
-{
-    int                 i, count;
-    int64_t             time;
-    const AVIndexEntry *entry;
-
-    if (!v2m_media_is_mov(media)) {
-        return V2M_OK;
-    }
-
-    count = avformat_index_get_entries_count(media->stream);
-
-    for (i = 0; i < count; i++) {
-        entry = avformat_index_get_entry(media->stream, i);
-
-        if (entry->pos > media->input.length - entry->size) {
-            time = av_rescale_q(entry->timestamp, media->stream->time_base,
-                                v2m_media_us);
-
-            return v2m_media_truncated(time,
-                                       media->declared != AV_NOPTS_VALUE
-                                           ? media->declared
-                                           : media->whole,
-                                       "the audio", error);
-        }
-    }
-
-    return V2M_OK;
-}
-
-
-/* FFmpeg takes what is there of some formats for all that there was. */
-static int
-v2m_media_check_length(const v2m_media_t *media, v2m_error_t *error)
-{
-    int64_t told;
-
-    told = v2m_length_told(&media->input.source);
-
-    if (media->input.length / V2M_MEDIA_PERCENT >= told / 100) {
-        return V2M_OK;
-    }
-
-    return v2m_error_set(error, V2M_INVALID,
-                         "the file is truncated: only %d %% of it is there",
-                         (int) (media->input.length / (told / 100)));
 }
 
 
@@ -402,7 +312,7 @@ v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
     rc = v2m_mask_open(&media->mask, source, &masked, error);
 
     if (rc == V2M_OK) {
-        rc = v2m_avio_open_source(&media->input, &masked, error);
+        rc = v2m_avio_open(&media->input, &masked, error);
     }
 
     if (rc == V2M_OK) {
@@ -410,7 +320,7 @@ v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
     }
 
     if (rc == V2M_OK) {
-        rc = v2m_media_check_length(media, error);
+        rc = v2m_complete_check_length(media, error);
     }
 
     if (rc == V2M_OK) {
@@ -439,7 +349,7 @@ v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
         }
     }
 
-    return v2m_media_check_index(media, error);
+    return v2m_complete_check_index(media, error);
 }
 
 
@@ -576,45 +486,6 @@ v2m_media_tags(const v2m_media_t *media)
 }
 
 
-static int
-v2m_media_too_short(int64_t there, int64_t whole)
-{
-    return whole - there > V2M_MEDIA_MISSING
-           && there / V2M_MEDIA_PERCENT < whole / 100;
-}
-
-
-int
-v2m_media_check_end(const v2m_media_t *media, int64_t heard, v2m_error_t *error)
-{
-    int64_t last;
-
-    if (media->declared != AV_NOPTS_VALUE
-        && v2m_media_too_short(heard, media->declared))
-    {
-        return v2m_media_truncated(heard, media->declared, "the audio", error);
-    }
-
-    if (media->last != AV_NOPTS_VALUE && media->whole != AV_NOPTS_VALUE) {
-        /* the duration that such formats tell is counted from zero */
-        last = FFMAX(media->last, 0);
-
-        if (v2m_media_too_short(last, media->whole)) {
-            return v2m_media_truncated(last, media->whole, "it", error);
-        }
-    }
-
-    if (media->errors > 0 && v2m_media_percent(media) < V2M_MEDIA_PERCENT) {
-        return v2m_error_set(error, V2M_INVALID,
-                             "the file is damaged: it cannot be read beyond "
-                             "%d %% of its length",
-                             v2m_media_percent(media));
-    }
-
-    return V2M_OK;
-}
-
-
 int
 v2m_media_percent(const v2m_media_t *media)
 {
@@ -629,4 +500,21 @@ v2m_media_percent(const v2m_media_t *media)
     return place >= media->input.length
                ? 100
                : (int) (place / ((media->input.length + 99) / 100));
+}
+
+
+void
+v2m_media_describe(const v2m_media_t *media, int rate,
+                   const AVChannelLayout *layout,
+                   char                   text[V2M_MEDIA_DESCRIPTION])
+{
+    char name[64];
+
+    if (av_channel_layout_describe(layout, name, sizeof(name)) < 0) {
+        snprintf(name, sizeof(name), "%d channels", layout->nb_channels);
+    }
+
+    snprintf(text, V2M_MEDIA_DESCRIPTION, "%s, track %d of %d: %s, %d Hz, %s",
+             media->format->iformat->name, media->track, media->tracks,
+             media->decoder->name, rate, name);
 }

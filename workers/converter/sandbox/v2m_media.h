@@ -60,19 +60,17 @@ int v2m_media_has_clock(const v2m_media_t *media, int rate);
 /* What the file says of itself, title and so on.  Valid until the close. */
 const AVDictionary *v2m_media_tags(const v2m_media_t *media);
 
-/*
- * To be called at the end: V2M_INVALID when the file is truncated.  heard is
- * the length of what was decoded, us.
- */
-int v2m_media_check_end(const v2m_media_t *media, int64_t heard,
-                        v2m_error_t *error);
-
 /* How much is read, 0 to 100, going by the place in the file; -1: unknown. */
 int v2m_media_percent(const v2m_media_t *media);
 
-#define V2M_MEDIA_TIME 32
+/* 1 for MP4, QuickTime and their like. */
+int v2m_media_is_mov(const v2m_media_t *media);
 
-/* A time in microseconds as a person writes it, "1:02:03.4".  Returns text. */
-const char *v2m_media_time(char text[V2M_MEDIA_TIME], int64_t us);
+#define V2M_MEDIA_DESCRIPTION 160
+
+/* What the track is, for the log; its layout is that of its audio. */
+void v2m_media_describe(const v2m_media_t *media, int rate,
+                        const AVChannelLayout *layout,
+                        char                   text[V2M_MEDIA_DESCRIPTION]);
 
 #endif /* V2M_MEDIA_H */

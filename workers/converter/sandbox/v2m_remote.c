@@ -89,6 +89,31 @@ v2m_remote_write_at(void *data, int64_t offset, const unsigned char *bytes,
 }
 
 
+static int
+v2m_remote_keep(void *data, int64_t offset, v2m_error_t *error)
+{
+    v2m_remote_t       *remote = data;
+    v2m_channel_frame_t frame;
+
+    frame.type = V2M_CHANNEL_KEEP;
+    frame.u.keep.offset = offset;
+
+    return v2m_channel_send(remote->channel, &frame, error);
+}
+
+
+static int
+v2m_remote_restart(void *data, v2m_error_t *error)
+{
+    v2m_remote_t       *remote = data;
+    v2m_channel_frame_t frame;
+
+    frame.type = V2M_CHANNEL_RESTART;
+
+    return v2m_channel_send(remote->channel, &frame, error);
+}
+
+
 void
 v2m_remote_source(v2m_remote_t *remote, v2m_byte_source_t *source)
 {
@@ -102,17 +127,21 @@ void
 v2m_remote_sink(v2m_remote_t *remote, v2m_byte_sink_t *sink)
 {
     sink->data = remote;
+    sink->keep = v2m_remote_keep;
     sink->write_at = v2m_remote_write_at;
+    sink->restart = v2m_remote_restart;
 }
 
 
 int
-v2m_remote_progress(void *data, int percent, v2m_error_t *error)
+v2m_remote_progress(void *data, v2m_channel_phase_t phase, int percent,
+                    v2m_error_t *error)
 {
     v2m_remote_t       *remote = data;
     v2m_channel_frame_t frame;
 
     frame.type = V2M_CHANNEL_PROGRESS;
+    frame.u.progress.phase = phase;
     frame.u.progress.percent = percent;
 
     return v2m_channel_send(remote->channel, &frame, error);

@@ -21,6 +21,7 @@ void v2m_remote_source(v2m_remote_t *remote, v2m_byte_source_t *source);
 void v2m_remote_sink(v2m_remote_t *remote, v2m_byte_sink_t *sink);
 
 /* Tells the parent; data is the v2m_remote_t. */
-int v2m_remote_progress(void *data, int percent, v2m_error_t *error);
+int v2m_remote_progress(void *data, v2m_channel_phase_t phase, int percent,
+                        v2m_error_t *error);
 
 #endif /* V2M_REMOTE_H */

@@ -1,5 +1,7 @@
 #include "v2m_tags.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "v2m_utf8.h"
@@ -99,5 +101,65 @@ v2m_tags_copy_language(AVDictionary **tags, const AVDictionary *track)
     /* "undetermined" */
     if (tag != NULL && strcmp(tag->value, "und") != 0) {
         v2m_tags_copy_one(tags, track, "language");
+    }
+}
+
+
+/* ID3v2.3 has the year, and the day and month, in frames of their own; of a
+ * date that begins with no year all is taken for one. */
+static void
+v2m_tags_write_date(v2m_id3_t *id3, const char *date)
+{
+    int  year, month, day;
+    char text[12];
+
+    if (sscanf(date, "%4d-%2d-%2d", &year, &month, &day) == 3 && year >= 0
+        && month >= 1 && month <= 12 && day >= 1 && day <= 31)
+    {
+        snprintf(text, sizeof(text), "%04d", year);
+        v2m_id3_text(id3, "TYER", text);
+        snprintf(text, sizeof(text), "%02d%02d", day, month);
+        v2m_id3_text(id3, "TDAT", text);
+
+    } else if (isdigit((unsigned char) date[0])
+               && sscanf(date, "%4d", &year) == 1) {
+        snprintf(text, sizeof(text), "%04d", year);
+        v2m_id3_text(id3, "TYER", text);
+
+    } else {
+        v2m_id3_text(id3, "TYER", date);
+    }
+}
+
+
+void
+v2m_tags_write(v2m_id3_t *id3, const AVDictionary *tags)
+{
+    size_t                   i;
+    const AVDictionaryEntry *tag;
+
+    static const struct {
+        const char *name;
+        const char *frame;
+    } frames[] = {
+        { "title", "TIT2" },     { "artist", "TPE1" },
+        { "album", "TALB" },     { "album_artist", "TPE2" },
+        { "genre", "TCON" },     { "track", "TRCK" },
+        { "disc", "TPOS" },      { "composer", "TCOM" },
+        { "copyright", "TCOP" }, { "language", "TLAN" },
+    };
+
+    for (i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
+        tag = av_dict_get(tags, frames[i].name, NULL, 0);
+
+        if (tag != NULL) {
+            v2m_id3_text(id3, frames[i].frame, tag->value);
+        }
+    }
+
+    tag = av_dict_get(tags, "date", NULL, 0);
+
+    if (tag != NULL) {
+        v2m_tags_write_date(id3, tag->value);
     }
 }

@@ -7,6 +7,8 @@
 
 #include <libavutil/dict.h>
 
+#include "v2m_id3.h"
+
 /* Copies title, artist and their like as valid UTF-8: text that is not is
  * taken for Latin-1, which old formats have.  Longer ones than a title can be
  * are left out. */
@@ -14,5 +16,8 @@ void v2m_tags_copy(AVDictionary **tags, const AVDictionary *from);
 
 /* Copies the language from the tags of a track. */
 void v2m_tags_copy_language(AVDictionary **tags, const AVDictionary *track);
+
+/* Puts them into the MP3's tag. */
+void v2m_tags_write(v2m_id3_t *id3, const AVDictionary *tags);
 
 #endif /* V2M_TAGS_H */

@@ -8,10 +8,11 @@
 #include <stdint.h>
 
 #include "v2m_bytes.h"
+#include "v2m_channel.h"
 #include "v2m_error.h"
 #include "v2m_options.h"
 
-#define V2M_TRANSCODING_SOURCE 160
+#define V2M_TRANSCODING_SOURCE 200
 
 typedef struct {
     v2m_byte_source_t source;
@@ -19,9 +20,10 @@ typedef struct {
     v2m_options_t     options; /* checked already */
     int               threads; /* that may be used, at least 1 */
 
-    /* Called whenever the percentage changes (-1: unknown); a failure ends
+    /* Called whenever phase or percentage (-1: unknown) change; a failure ends
      * the transcoding. */
-    int (*progress)(void *data, int percent, v2m_error_t *error);
+    int (*progress)(void *data, v2m_channel_phase_t phase, int percent,
+                    v2m_error_t *error);
     void *progress_data;
 } v2m_transcoding_t;
 
