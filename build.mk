@@ -8,6 +8,8 @@ ifeq ($(SANITIZE),1)
 B            ?= build/sanitize
 VARIANT_FLAGS = -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer \
                 -fno-sanitize-recover=undefined
+# points at which the tests of faults end a worker
+CPPFLAGS     += -DV2M_TEST_POINTS
 else
 B            ?= build/release
 VARIANT_FLAGS = -O2 -g -D_FORTIFY_SOURCE=2
@@ -26,6 +28,7 @@ CORE_LIBS     := $(shell pkg-config --libs libmongoc-1.0 jansson librabbitmq 2>/
 AUTH_LIBS     := $(shell pkg-config --libs libmariadb libjwt jansson 2>/dev/null) -lcrypt
 FFMPEG_CFLAGS := $(shell pkg-config --cflags libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)
 FFMPEG_LIBS   := $(shell pkg-config --libs libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)
+HEALTH_LIBS   := $(shell pkg-config --libs libmicrohttpd 2>/dev/null)
 CURL_LIBS     := $(shell pkg-config --libs libcurl 2>/dev/null)
 CPPFLAGS      += $(MONGO_CFLAGS)
 
@@ -41,7 +44,9 @@ objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 # auth/v2m_user.c is a program, the rest of auth/ is shared
 CORE_OBJECTS   := $(call objects,$(wildcard core/*.c))
 AUTH_OBJECTS   := $(call objects,$(filter-out auth/v2m_user.c,$(wildcard auth/*.c)))
-COMMON_OBJECTS := $(call objects,$(wildcard workers/common/*.c))
+# the probes are of those that go on, and that others wait for
+COMMON_OBJECTS := $(call objects,$(filter-out %/v2m_health.c,$(wildcard workers/common/*.c)))
+HEALTH_OBJECTS := $(call objects,workers/common/v2m_health.c)
 
 # The converter's parent and its child for the media are two programs.
 CHILD_SOURCES     := $(wildcard workers/converter/sandbox/*.c)
@@ -73,8 +78,8 @@ $(B)/v2m-user: $(call objects,auth/v2m_user.c) $(AUTH_OBJECTS) \
                $(call objects,core/v2m_error.c core/v2m_config.c)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(AUTH_LIBS)
 
-$(B)/v2m-converter: $(call objects,$(CONVERTER_SOURCES)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
-	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+$(B)/v2m-converter: $(call objects,$(CONVERTER_SOURCES)) $(COMMON_OBJECTS) $(HEALTH_OBJECTS) $(CORE_OBJECTS)
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(HEALTH_LIBS)
 
 $(B)/v2m-transcode: $(call objects,$(CHILD_SOURCES) $(CHANNEL_SOURCES)) \
                     $(call objects,core/v2m_error.c core/v2m_options.c core/v2m_utf8.c)
@@ -83,8 +88,8 @@ $(B)/v2m-transcode: $(call objects,$(CHILD_SOURCES) $(CHANNEL_SOURCES)) \
 $(B)/v2m-convert: $(call objects,$(LOCAL_SOURCES))
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^
 
-$(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
-	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(CURL_LIBS)
+$(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(COMMON_OBJECTS) $(HEALTH_OBJECTS) $(CORE_OBJECTS)
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(HEALTH_LIBS) $(CURL_LIBS)
 
 $(B)/v2m-sweep: $(call objects,$(wildcard workers/sweep/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
@@ -118,7 +123,7 @@ $(B)/obj/t/unit/%.o: CPPFLAGS += $(FFMPEG_CFLAGS) -Iworkers/converter \
 $(B)/t/unit/%: $(B)/obj/t/unit/%.o $(B)/libtested.a
 	@mkdir -p $(@D)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(AUTH_LIBS) $(CORE_LIBS) \
-	    $(CURL_LIBS) $(FFMPEG_LIBS) -lm -lseccomp
+	    $(CURL_LIBS) $(HEALTH_LIBS) $(FFMPEG_LIBS) -lm -lseccomp
 
 # What the benchmarks compare the gateway with.
 $(B)/bench/gridfs-bucket: $(B)/obj/bench/gridfs_bucket.o

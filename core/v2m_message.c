@@ -66,6 +66,35 @@ v2m_message_take_username(v2m_message_t *message, const json_t *value,
 }
 
 
+/* VERSION-TRACE-SPAN-FLAGS in lower-case hex digits; one that is malformed is
+ * as good as none. */
+static void
+v2m_message_take_trace(v2m_message_t *message, const json_t *value)
+{
+    size_t      i;
+    const char *text;
+
+    static const char form[] =
+        "hh-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh";
+
+    if (json_string_length(value) != V2M_MESSAGE_TRACEPARENT) {
+        return;
+    }
+
+    text = json_string_value(value);
+
+    for (i = 0; i < V2M_MESSAGE_TRACEPARENT; i++) {
+        if (form[i] == 'h' ? strchr("0123456789abcdef", text[i]) == NULL
+                           : text[i] != '-')
+        {
+            return;
+        }
+    }
+
+    memcpy(message->traceparent, text, V2M_MESSAGE_TRACEPARENT);
+}
+
+
 /* The fields that other producers do not send. */
 static int
 v2m_message_take_extras(v2m_message_t *message, const json_t *name,
@@ -129,6 +158,7 @@ v2m_message_take(v2m_message_t *message, const json_t *root, v2m_error_t *error)
     }
 
     message->ours = json_is_number(json_object_get(root, "version"));
+    v2m_message_take_trace(message, json_object_get(root, "traceparent"));
 
     return v2m_message_take_extras(message, json_object_get(root, "name"),
                                    json_object_get(root, "error"), error);
@@ -189,6 +219,11 @@ v2m_message_format(const v2m_message_t *message)
     if (message->error != NULL) {
         failed |=
             json_object_set_new(root, "error", v2m_json_text(message->error));
+    }
+
+    if (message->traceparent[0] != '\0') {
+        failed |= json_object_set_new(root, "traceparent",
+                                      json_string(message->traceparent));
     }
 
     failed |=

@@ -5,7 +5,8 @@
  *   {"video_fid":"...","mp3_fid":null|"...","username":"..."}
  *
  * and fields of our own, which other readers ignore: "name" (the video's file
- * name), "error" (why the job failed) and "version" (1).
+ * name), "error" (why the job failed), "traceparent" (of the W3C's Trace
+ * Context, handed on) and "version" (1).
  */
 
 #ifndef V2M_MESSAGE_H
@@ -16,15 +17,17 @@
 #include "v2m_error.h"
 #include "v2m_id.h"
 
-#define V2M_MESSAGE_VERSION 1
+#define V2M_MESSAGE_VERSION     1
+#define V2M_MESSAGE_TRACEPARENT 55 /* 00-TRACE-SPAN-FLAGS */
 
 typedef struct {
     v2m_id_t video_fid;
-    v2m_id_t mp3_fid;  /* empty: null */
-    char    *username; /* malloc'ed */
-    char    *name;     /* malloc'ed or NULL */
-    char    *error;    /* malloc'ed or NULL */
-    int      ours;     /* read: it has a version, and had a job's record */
+    v2m_id_t mp3_fid;                                  /* empty: null */
+    char    *username;                                 /* malloc'ed */
+    char    *name;                                     /* malloc'ed or NULL */
+    char    *error;                                    /* malloc'ed or NULL */
+    char     traceparent[V2M_MESSAGE_TRACEPARENT + 1]; /* or "" */
+    int      ours; /* read: it has a version, and had a job's record */
 } v2m_message_t;
 
 /*

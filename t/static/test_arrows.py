@@ -36,6 +36,7 @@ LIBRARIES = {
     r"(mysql|mariadb)": {"auth/v2m_users.c"},
     r"jwt\.h": {"auth/v2m_token.c"},
     r"crypt\.h": {"auth/v2m_password.c"},
+    r"microhttpd\.h": {"workers/common/v2m_health.c"},
     r"curl/": {"workers/notifier/v2m_smtp.c"},
     r"seccomp\.h": {"workers/converter/sandbox/v2m_sandbox.c"},
 }

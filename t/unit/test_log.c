@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <ctype.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,6 +137,85 @@ test_level(void **state)
 }
 
 
+static void
+test_context(void **state)
+{
+    (void) state;
+
+    v2m_log_init("v2m-test");
+    v2m_log_context("65f000000000000000000abc",
+                    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    CAPTURE(V2M_LOG_INFO, NULL, "x");
+    assert_non_null(strstr(line,
+                           "v2m-test 65f000000000000000000abc "
+                           "trace=0af7651916cd43dd8448eb211c80319c: x\n"));
+
+    CAPTURE(V2M_LOG_INFO, "65f000000000000000000def", "x");
+    assert_non_null(strstr(line, "v2m-test 65f000000000000000000def trace="));
+
+    v2m_log_context(NULL, NULL);
+    CAPTURE(V2M_LOG_INFO, NULL, "x");
+    assert_non_null(strstr(line, "info v2m-test: x\n"));
+}
+
+
+static void
+test_json(void **state)
+{
+    char    text[6000];
+    json_t *object;
+
+    (void) state;
+
+    setenv("V2M_LOG_FORMAT", "json", 1);
+    v2m_log_init("v2m-test");
+    v2m_log_context(NULL,
+                    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    CAPTURE(V2M_LOG_WARNING, "65f000000000000000000abc", "%s",
+            "a \"b\" \\ \n\x1b \xc3\xa4");
+    object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(object);
+    assert_int_equal(json_object_size(object), 6);
+    assert_string_equal(json_string_value(json_object_get(object, "level")),
+                        "warning");
+    assert_string_equal(json_string_value(json_object_get(object, "program")),
+                        "v2m-test");
+    assert_string_equal(json_string_value(json_object_get(object, "job")),
+                        "65f000000000000000000abc");
+    assert_string_equal(json_string_value(json_object_get(object, "trace")),
+                        "0af7651916cd43dd8448eb211c80319c");
+    assert_string_equal(json_string_value(json_object_get(object, "message")),
+                        "a \"b\" \\ \n\x1b \xc3\xa4");
+    json_decref(object);
+
+    /* what is no UTF-8 would make it unreadable */
+
+    CAPTURE(V2M_LOG_INFO, NULL, "a\xff\xc3z");
+    object = json_loads(line, 0, NULL);
+    assert_non_null(object);
+    json_decref(object);
+
+    /* one line, whole, however long the text */
+
+    v2m_log_context(NULL, NULL);
+    memset(text, '\n', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+    CAPTURE(V2M_LOG_INFO, NULL, "%s", text);
+    object = json_loads(line, 0, NULL);
+    assert_non_null(object);
+    assert_int_equal(json_object_size(object), 4);
+    assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+    json_decref(object);
+
+    setenv("V2M_LOG_FORMAT", "xml", 1);
+    CAPTURE(V2M_LOG_INFO, NULL, "still json");
+    v2m_log_init("v2m-test");
+    CAPTURE(V2M_LOG_INFO, NULL, "text again");
+    assert_non_null(strstr(line, "v2m-test: text again\n"));
+    unsetenv("V2M_LOG_FORMAT");
+}
+
+
 int
 main(void)
 {
@@ -144,6 +224,8 @@ main(void)
         cmocka_unit_test(test_control_characters),
         cmocka_unit_test(test_long),
         cmocka_unit_test(test_level),
+        cmocka_unit_test(test_context),
+        cmocka_unit_test(test_json),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

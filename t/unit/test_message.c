@@ -13,9 +13,10 @@
 
 #include "v2m_message.h"
 
-#define ID   "65f000000000000000000abc"
-#define MP3  "65f000000000000000000def"
-#define MINE "\"video_fid\":\"" ID "\",\"mp3_fid\":null,\"username\":\"a@b.c\""
+#define ID    "65f000000000000000000abc"
+#define TRACE "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+#define MP3   "65f000000000000000000def"
+#define MINE  "\"video_fid\":\"" ID "\",\"mp3_fid\":null,\"username\":\"a@b.c\""
 
 
 static int
@@ -423,7 +424,8 @@ test_round_trip(void **state)
                                .mp3_fid = MP3,
                                .username = (char *) "\xC3\xA4\"\\@b.c",
                                .name = (char *) "n \xF0\x9F\x8E\xB5\".mp4",
-                               .error = (char *) "line 1\nline 2" };
+                               .error = (char *) "line 1\nline 2",
+                               .traceparent = TRACE };
 
     text = v2m_message_format(&message);
     assert_non_null(text);
@@ -435,7 +437,40 @@ test_round_trip(void **state)
     assert_string_equal(read.username, message.username);
     assert_string_equal(read.name, message.name);
     assert_string_equal(read.error, message.error);
+    assert_string_equal(read.traceparent, TRACE);
     v2m_message_free(&read);
+}
+
+
+static void
+test_traceparent(void **state)
+{
+    size_t        i;
+    char          text[512];
+    v2m_message_t message;
+
+    /* as good as none */
+    static const char *const malformed[] = {
+        "\"\"",
+        "7",
+        "null",
+        "\"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01\"",
+        "\"00-0af7651916cd43dd8448eb211c80319-cb7ad6b7169203331-01\"",
+        "\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0\"",
+        "\"" TRACE "0\"",
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
+        snprintf(text, sizeof(text),
+                 "{\"video_fid\":\"" ID
+                 "\",\"username\":\"a\",\"traceparent\":%s}",
+                 malformed[i]);
+        assert_int_equal(parse(&message, text, strlen(text)), V2M_OK);
+        assert_string_equal(message.traceparent, "");
+        v2m_message_free(&message);
+    }
 }
 
 
@@ -454,6 +489,7 @@ main(void)
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_format),
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_traceparent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "v2m_log.h"
+#include "v2m_metrics.h"
 #include "v2m_pause.h"
+#include "v2m_point.h"
 
 /* pauses before a message is given back for its next attempt */
 #define V2M_DELIVERIES_FIRST_MS 500
@@ -109,6 +111,12 @@ v2m_deliveries_settle(v2m_deliveries_t *deliveries, v2m_work_t *work,
 
     v2m_work_free(work);
 
+    v2m_metrics_count(how == V2M_SETTLE_DONE        ? V2M_METRICS_DONE
+                      : how == V2M_SETTLE_GIVE_BACK ? V2M_METRICS_GIVEN_BACK
+                                                    : V2M_METRICS_DEAD);
+
+    v2m_point("settle");
+
     switch (how) {
     case V2M_SETTLE_DONE:
         return v2m_amqp_ack(deliveries->amqp, tag, error);
@@ -144,7 +152,8 @@ v2m_deliveries_pause(v2m_deliveries_t *deliveries, v2m_work_t *work)
     pause = v2m_pause_ms(work->delivery.delivery_count, V2M_DELIVERIES_FIRST_MS,
                          V2M_DELIVERIES_MOST_MS);
 
-    v2m_log(V2M_LOG_DEBUG, NULL, "attempt %d did not work, next in %d ms",
+    v2m_log(V2M_LOG_DEBUG, work->reply.job,
+            "attempt %d did not work, next in %d ms",
             work->delivery.delivery_count + 1, (int) pause);
 
     v2m_deliveries_hold(deliveries, work, 0, pause);
@@ -176,12 +185,13 @@ v2m_deliveries_publish(v2m_deliveries_t *deliveries, v2m_work_t *work,
         return V2M_OK;
     }
 
+    v2m_point("publish");
     rc = v2m_amqp_publish(deliveries->amqp, work->reply.queue, work->reply.body,
                           strlen(work->reply.body), work->reply.message_id,
                           &work->publish_tag, error);
 
     if (rc == V2M_INVALID) {
-        v2m_log(V2M_LOG_ERROR, NULL,
+        v2m_log(V2M_LOG_ERROR, work->reply.job,
                 "a message of queue \"%s\" goes to the dead letters, its "
                 "answer cannot be sent: %s",
                 deliveries->options->queue, error->text);
@@ -203,7 +213,7 @@ v2m_deliveries_retry(v2m_deliveries_t *deliveries, v2m_work_t *work,
     }
 
     if (work->delivery.last) {
-        v2m_log(V2M_LOG_WARNING, NULL,
+        v2m_log(V2M_LOG_WARNING, work->reply.job,
                 "a message of queue \"%s\" did not work %d times: it goes to "
                 "the dead letters",
                 deliveries->options->queue, work->delivery.delivery_count + 1);
@@ -288,6 +298,12 @@ v2m_deliveries_take(v2m_deliveries_t *deliveries, const v2m_amqp_event_t *event,
 
     work->delivery.held = deliveries->held;
 
+    v2m_metrics_count(V2M_METRICS_ATTEMPTS);
+
+    if (work->delivery.delivery_count > 0) {
+        v2m_metrics_count(V2M_METRICS_REPEATED);
+    }
+
     deliveries->taken++;
     deliveries->in_hand++;
     v2m_handlers_submit(deliveries->handlers, work);
@@ -328,7 +344,7 @@ v2m_deliveries_confirm(v2m_deliveries_t       *deliveries,
         TAILQ_REMOVE(&deliveries->publishing, work, link);
 
         if (event->type == V2M_AMQP_NACK || work->returned) {
-            v2m_log(V2M_LOG_WARNING, NULL,
+            v2m_log(V2M_LOG_WARNING, work->reply.job,
                     "the broker did not take a message for queue \"%s\"",
                     work->reply.queue);
             v2m_deliveries_pause(deliveries, work);
@@ -492,7 +508,7 @@ v2m_deliveries_advance(v2m_deliveries_t *deliveries, int draining,
     while (rc == V2M_OK && !deliveries->blocked
            && (work = v2m_deliveries_due(&deliveries->publishing, now)) != NULL)
     {
-        v2m_log(V2M_LOG_WARNING, NULL,
+        v2m_log(V2M_LOG_WARNING, work->reply.job,
                 "the broker did not confirm a message for queue \"%s\" in time",
                 work->reply.queue);
         TAILQ_REMOVE(&deliveries->publishing, work, link);
@@ -539,6 +555,15 @@ v2m_deliveries_crowded(const v2m_deliveries_t *deliveries)
            && deliveries->taken >= deliveries->options->jobs
            && 2 * deliveries->paused >= deliveries->options->jobs
            && deliveries->held < V2M_DELIVERIES_HELD;
+}
+
+
+void
+v2m_deliveries_report(const v2m_deliveries_t *deliveries)
+{
+    v2m_metrics_set(V2M_METRICS_IN_HAND, deliveries->in_hand);
+    v2m_metrics_set(V2M_METRICS_HELD, deliveries->held);
+    v2m_metrics_set(V2M_METRICS_BLOCKED, deliveries->blocked);
 }
 
 

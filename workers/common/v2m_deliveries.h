@@ -66,6 +66,9 @@ int64_t v2m_deliveries_next_due(const v2m_deliveries_t *deliveries,
  * others. */
 int v2m_deliveries_crowded(const v2m_deliveries_t *deliveries);
 
+/* Tells v2m_metrics.h how many there are. */
+void v2m_deliveries_report(const v2m_deliveries_t *deliveries);
+
 /* 1 when every delivery was settled. */
 int v2m_deliveries_idle(const v2m_deliveries_t *deliveries);
 

@@ -7,6 +7,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "v2m_metrics.h"
+#include "v2m_pause.h"
+
 struct v2m_handlers_s {
     pthread_mutex_t       lock; /* guards the lists, running and closing */
     pthread_cond_t        more;
@@ -34,6 +37,7 @@ v2m_work_free(v2m_work_t *work)
 static void *
 v2m_handlers_thread(void *data)
 {
+    int64_t         began;
     uint64_t        one;
     ssize_t         written;
     v2m_handlers_t *handlers;
@@ -58,8 +62,10 @@ v2m_handlers_thread(void *data)
         handlers->running++;
         pthread_mutex_unlock(&handlers->lock);
 
+        began = v2m_clock_ms();
         work->outcome =
             handlers->handle(handlers->data, &work->delivery, &work->reply);
+        v2m_metrics_took(V2M_METRICS_HANDLING, v2m_clock_ms() - began);
 
         pthread_mutex_lock(&handlers->lock);
         handlers->running--;

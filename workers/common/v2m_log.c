@@ -8,13 +8,46 @@
 #include <time.h>
 #include <unistd.h>
 
-#define V2M_LOG_LINE 2048
+#include "v2m_utf8.h"
+
+#define V2M_LOG_LINE  2048
+#define V2M_LOG_TIME  64
+#define V2M_LOG_JOB   24
+#define V2M_LOG_TRACE 32
 
 static const char *const v2m_log_names[] = { "debug", "info", "warning",
                                              "error" };
 
 static const char     *v2m_log_program = "v2m";
 static v2m_log_level_t v2m_log_least = V2M_LOG_INFO;
+static int             v2m_log_json;
+
+static _Thread_local char v2m_log_job[V2M_LOG_JOB + 1];
+static _Thread_local char v2m_log_trace[V2M_LOG_TRACE + 1];
+
+
+static void
+v2m_log_read_format(void)
+{
+    const char *format;
+
+    v2m_log_json = 0;
+
+    format = getenv("V2M_LOG_FORMAT");
+    if (format == NULL || *format == '\0' || strcasecmp(format, "text") == 0) {
+        return;
+    }
+
+    if (strcasecmp(format, "json") == 0) {
+        v2m_log_json = 1;
+        return;
+    }
+
+    v2m_log(V2M_LOG_WARNING, NULL,
+            "V2M_LOG_FORMAT is \"%.32s\", but must be text or json: taken as "
+            "text",
+            format);
+}
 
 
 void
@@ -25,6 +58,7 @@ v2m_log_init(const char *program)
 
     v2m_log_program = program;
     v2m_log_least = V2M_LOG_INFO;
+    v2m_log_read_format();
 
     level = getenv("V2M_LOG_LEVEL");
     if (level == NULL || *level == '\0') {
@@ -45,23 +79,51 @@ v2m_log_init(const char *program)
 }
 
 
-/* RFC 3339 with milliseconds, UTC, then level, program and job. */
-static size_t
-v2m_log_head(char *line, size_t size, v2m_log_level_t level, const char *job)
+void
+v2m_log_context(const char *job, const char *traceparent)
 {
-    int             length;
-    char            date[32];
+    snprintf(v2m_log_job, sizeof(v2m_log_job), "%s", job != NULL ? job : "");
+
+    v2m_log_trace[0] = '\0';
+
+    /* VERSION-TRACE-... */
+    if (traceparent != NULL && strlen(traceparent) > V2M_LOG_TRACE + 3) {
+        memcpy(v2m_log_trace, traceparent + 3, V2M_LOG_TRACE);
+        v2m_log_trace[V2M_LOG_TRACE] = '\0';
+    }
+}
+
+
+/* RFC 3339 with milliseconds, UTC. */
+static void
+v2m_log_time(char text[V2M_LOG_TIME])
+{
+    size_t          length;
     struct tm       tm;
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
-    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+
+    length = strftime(text, V2M_LOG_TIME, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(text + length, V2M_LOG_TIME - length, ".%03dZ",
+             (int) (now.tv_nsec / 1000000));
+}
+
+
+/* Time, level, program, job and trace.  Returns the length. */
+static size_t
+v2m_log_head(char *line, size_t size, v2m_log_level_t level, const char *job)
+{
+    int  length;
+    char now[V2M_LOG_TIME];
+
+    v2m_log_time(now);
 
     length =
-        snprintf(line, size, "%s.%03ldZ %s %s%s%.64s: ", date,
-                 now.tv_nsec / 1000000, v2m_log_names[level], v2m_log_program,
-                 job != NULL ? " " : "", job != NULL ? job : "");
+        snprintf(line, size, "%s %s %s%s%.64s%s%s: ", now, v2m_log_names[level],
+                 v2m_log_program, *job != '\0' ? " " : "", job,
+                 v2m_log_trace[0] != '\0' ? " trace=" : "", v2m_log_trace);
 
     return (size_t) length < size ? (size_t) length : size - 1;
 }
@@ -120,6 +182,77 @@ v2m_log_append(char *line, size_t length, size_t size, const char *text)
 }
 
 
+static size_t
+v2m_log_text(char *line, size_t size, v2m_log_level_t level, const char *job,
+             const char *text)
+{
+    size_t length;
+
+    length = v2m_log_head(line, size, level, job);
+
+    return v2m_log_append(line, length, size, text);
+}
+
+
+/* A string of JSON, without what does not fit.  The text is UTF-8. */
+static size_t
+v2m_log_quote(char *line, size_t length, size_t size, const char *text)
+{
+    const unsigned char *p;
+
+    line[length++] = '"';
+
+    for (p = (const unsigned char *) text; *p != '\0' && length + 7 < size;) {
+        if (*p < 0x20 || *p == 0x7f) {
+            length += (size_t) snprintf(line + length, 7, "\\u%04x", *p++);
+            continue;
+        }
+
+        if (*p == '"' || *p == '\\') {
+            line[length++] = '\\';
+        }
+
+        /* a character whole */
+        do {
+            line[length++] = (char) *p++;
+        } while ((*p & 0xc0) == 0x80);
+    }
+
+    line[length++] = '"';
+
+    return length;
+}
+
+
+static size_t
+v2m_log_object(char *line, size_t size, v2m_log_level_t level, const char *job,
+               const char *text)
+{
+    int   length;
+    char  now[V2M_LOG_TIME];
+    char *repaired;
+
+    v2m_log_time(now);
+    repaired = v2m_utf8_repair(text);
+
+    length = snprintf(line, size,
+                      "{\"time\":\"%s\",\"level\":\"%s\",\"program\":\"%s\","
+                      "%s%.64s%s%s%s%s\"message\":",
+                      now, v2m_log_names[level], v2m_log_program,
+                      *job != '\0' ? "\"job\":\"" : "", job,
+                      *job != '\0' ? "\"," : "",
+                      v2m_log_trace[0] != '\0' ? "\"trace\":\"" : "",
+                      v2m_log_trace, v2m_log_trace[0] != '\0' ? "\"," : "");
+
+    length = (int) v2m_log_quote(line, (size_t) length, size - 2,
+                                 repaired != NULL ? repaired : "");
+    free(repaired);
+    line[length++] = '}';
+
+    return (size_t) length;
+}
+
+
 void
 v2m_log(v2m_log_level_t level, const char *job, const char *format, ...)
 {
@@ -136,12 +269,13 @@ v2m_log(v2m_log_level_t level, const char *job, const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
 
-    if (job != NULL && *job == '\0') {
-        job = NULL;
+    if (job == NULL || *job == '\0') {
+        job = v2m_log_job;
     }
 
-    length = v2m_log_head(line, sizeof(line), level, job);
-    length = v2m_log_append(line, length, sizeof(line) - 1, text);
+    length = v2m_log_json
+                 ? v2m_log_object(line, sizeof(line) - 1, level, job, text)
+                 : v2m_log_text(line, sizeof(line) - 1, level, job, text);
     line[length++] = '\n';
 
     /* One write, so that lines of several threads and processes stay whole;

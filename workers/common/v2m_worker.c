@@ -11,6 +11,7 @@
 #include "v2m_amqp.h"
 #include "v2m_deliveries.h"
 #include "v2m_log.h"
+#include "v2m_metrics.h"
 #include "v2m_pause.h"
 #include "v2m_handlers.h"
 
@@ -406,6 +407,11 @@ v2m_worker_loop(v2m_worker_t *worker)
     v2m_error_t error;
 
     for (;;) {
+        v2m_metrics_alive();
+        v2m_metrics_set(V2M_METRICS_CONNECTED,
+                        worker->amqp != NULL && worker->consuming);
+        v2m_deliveries_report(&worker->deliveries);
+
         if (atomic_load(&v2m_worker_signals) > 0 && !worker->draining) {
             v2m_worker_begin_drain(worker);
         }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "v2m_error.h"
+#include "v2m_id.h"
 
 typedef enum {
     V2M_WORKER_DONE,  /* publish the reply, if any, then acknowledge */
@@ -33,6 +34,7 @@ typedef struct {
     char       *body;  /* malloc'ed JSON; the loop frees it */
     char        message_id[64];
     int64_t     pause_ms; /* of V2M_WORKER_WAIT */
+    v2m_id_t    job;      /* what the message is about, for the log; or "" */
 } v2m_worker_reply_t;
 
 typedef struct {

@@ -6,7 +6,9 @@
 #include "v2m_jobs.h"
 #include "v2m_jobs_mail.h"
 #include "v2m_log.h"
+#include "v2m_metrics.h"
 #include "v2m_pause.h"
+#include "v2m_point.h"
 
 /* Pauses while the mail server is away, and how long a message is kept for
  * that: brokers take messages from who keeps them too long. */
@@ -63,6 +65,9 @@ v2m_notice_note(v2m_notice_t *notice, v2m_job_notified_t notified)
                                &error);
 
         if (rc == V2M_OK || rc == V2M_CONFLICT) {
+            v2m_metrics_count(notified == V2M_NOTIFIED_SENT
+                                  ? V2M_METRICS_SENT
+                                  : V2M_METRICS_REFUSED);
             return;
         }
 
@@ -252,6 +257,7 @@ v2m_notice_later(v2m_notice_t *notice, const v2m_error_t *error)
     kept = pause <= V2M_NOTICE_HOLD_MS && notice->held < V2M_NOTICE_HELD;
     mail->due_ms = kept ? 0 : now + pause;
 
+    v2m_metrics_count(V2M_METRICS_PUT_OFF);
     v2m_log(V2M_LOG_WARNING, notice->id, "mail not sent yet: %s, next in %d s",
             error->text, (int) (pause / 1000));
 
@@ -330,6 +336,7 @@ v2m_notice_send(v2m_notice_t *notice)
     int         rc;
     char       *text;
     size_t      length;
+    int64_t     began;
     v2m_error_t error;
 
     rc = v2m_notice_claim(notice);
@@ -349,6 +356,8 @@ v2m_notice_send(v2m_notice_t *notice)
         return v2m_notice_not_sent(notice, &error);
     }
 
+    v2m_point("claimed");
+
     /* a process that was stopped for a while may have lost its claim */
 
     if (v2m_clock_ms() - notice->claimed_ms > notice->options->lease_ms / 4) {
@@ -356,14 +365,17 @@ v2m_notice_send(v2m_notice_t *notice)
         return V2M_NOTICE_GO_ON;
     }
 
+    began = v2m_clock_ms();
     rc = v2m_smtp_send(notice->options->smtp, notice->options->sender->address,
                        notice->job.username, text, length, &error);
+    v2m_metrics_took(V2M_METRICS_MAILING, v2m_clock_ms() - began);
     free(text);
 
     if (rc != V2M_OK) {
         return v2m_notice_not_sent(notice, &error);
     }
 
+    v2m_point("sent");
     v2m_log(V2M_LOG_INFO, notice->id, "mail sent: the job is %s",
             v2m_job_state_name(notice->job.state));
     v2m_notice_note(notice, V2M_NOTIFIED_SENT);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "v2m_config.h"
+#include "v2m_health.h"
 #include "v2m_log.h"
 #include "v2m_mail.h"
 #include "v2m_mongo.h"
@@ -30,6 +31,7 @@ typedef struct {
     char             *smtp_user;
     char             *smtp_password;
     char             *smtp_ca;
+    char             *health_listen;
     v2m_mail_sender_t sender;
     v2m_smtp_tls_t    tls;
     int64_t           smtp_timeout_s;
@@ -67,6 +69,9 @@ static const char v2m_notifier_help[] =
     "                     1 to 1000 (5)\n"
     "  V2M_DRAIN          on SIGTERM, seconds to finish what is under way "
     "(25)\n"
+    "  V2M_HEALTH_LISTEN  where /healthz, /readyz and /metrics answer,\n"
+    "                     [HOST:]PORT (nowhere)\n"
+    "  V2M_LOG_FORMAT     text or json (text)\n"
     "  V2M_LOG_LEVEL      debug, info, warning or error (info)\n";
 
 
@@ -216,6 +221,9 @@ v2m_notifier_read(v2m_notifier_settings_t *settings, v2m_error_t *error)
         || (rc = v2m_config_integer("V2M_JOBS", 4, 1, 64, &settings->jobs,
                                     error))
                != V2M_OK
+        || (rc = v2m_config_string("V2M_HEALTH_LISTEN", NULL,
+                                   &settings->health_listen, error))
+               != V2M_OK
         || (rc = v2m_config_integer("V2M_ATTEMPTS", 5, 1, 1000,
                                     &settings->attempts, error))
                != V2M_OK
@@ -238,6 +246,7 @@ v2m_notifier_free(v2m_notifier_settings_t *settings)
     v2m_config_wipe(settings->amqp_url);
     v2m_config_wipe(settings->smtp_password);
     free(settings->queue);
+    free(settings->health_listen);
     free(settings->public_url);
     free(settings->smtp_url);
     free(settings->smtp_user);
@@ -250,6 +259,8 @@ static int
 v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
                   v2m_smtp_t *smtp, v2m_error_t *error)
 {
+    int                  rc;
+    v2m_health_t        *health;
     v2m_notify_options_t options;
     v2m_worker_options_t worker;
 
@@ -271,7 +282,14 @@ v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
     worker.handle = v2m_notify_handle;
     worker.data = &options;
 
-    return v2m_worker_run(&worker, error);
+    rc = v2m_health_start(&health, settings->health_listen, mongo, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_worker_run(&worker, error);
+        v2m_health_stop(health);
+    }
+
+    return rc;
 }
 
 

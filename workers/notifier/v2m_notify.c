@@ -193,7 +193,10 @@ v2m_notify_handle(void *data, const v2m_worker_delivery_t *delivery,
     if (v2m_message_parse(&message, delivery->body, delivery->length, &error)
         == V2M_OK)
     {
+        memcpy(reply->job, message.video_fid, sizeof(v2m_id_t));
+        v2m_log_context(message.video_fid, message.traceparent);
         outcome = v2m_notify_message(data, &message, delivery, reply);
+        v2m_log_context(NULL, NULL);
 
     } else {
         v2m_log(V2M_LOG_ERROR, NULL, "a message goes to the dead letters: %s",

@@ -74,7 +74,8 @@ static const char v2m_sweep_help[] =
     "  V2M_ATTEMPTS           attempts before a message goes to the dead\n"
     "                         letters, for a queue that is made, 1 to 1000 "
     "(5)\n"
-    "  V2M_LOG_LEVEL          debug, info, warning or error (info)\n";
+    "  V2M_LOG_LEVEL          debug, info, warning or error (info)\n"
+    "  V2M_LOG_FORMAT         text or json (text)\n";
 
 
 static void
