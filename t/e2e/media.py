@@ -360,6 +360,22 @@ class Audio:
         return best
 
 
+def lag(one, first, other, second, count, within=64):
+    """How many samples a piece of the first channel of one is later than it
+    should be in the other, where it begins at second."""
+    pattern = one.channels[0][first:first + count]
+    channel = other.channels[0]
+    energy = sum(map(operator.mul, pattern, pattern))
+
+    def difference(offset):
+        piece = channel[second + offset:second + offset + count]
+        return sum((a - b) ** 2 for a, b in zip(pattern, piece))
+
+    best = min(range(-within, within + 1), key=difference)
+    assert difference(best) < energy * 0.05, "this piece is not there"
+    return best
+
+
 @functools.lru_cache(maxsize=256)
 def wave(frequency, rate, count):
     """Sine and cosine under a Hann window, to measure a tone with."""

@@ -500,6 +500,102 @@ def test_cut(name, audio, start, end):
         assert abs(found.chirp_offset(moment, begin + moment)) <= exact
 
 
+FAR = 24  # seconds: what is before a cut is passed over
+
+FAR_KINDS = [
+    ("far.wav", "pcm_s16le", ""), ("far.w64", "pcm_s24le", ""),
+    ("far.aiff", "pcm_s16be", ""), ("far.caf", "alac", ""),
+    ("far.au", "pcm_s16be", ""), ("far.flac", "flac", ""),
+    ("far.m4a", "aac", ""), ("far.m4a", "alac", ""),
+    ("far.mov", "pcm_s24le", media.H264), ("far.mp4", "aac", media.H264),
+    ("far.mp4", "aac", media.H264 + " -movflags "
+     "+frag_keyframe+empty_moov+default_base_moof+global_sidx -g 10"),
+    ("far.mp4", "libopus -b:a 128k", media.H264),
+    ("far.mp4", "libmp3lame", media.H264),
+    ("far.mkv", "aac", media.H264), ("far.mkv", "flac", media.H264 + " -g 25"),
+    ("far.mkv", "ac3", media.H264 + " -g 200"),
+    ("far.mkv", "aac", media.H264 + " -live 1"),
+    ("far.webm", "libopus -b:a 128k", media.VP9),
+    ("far.mka", "libvorbis", ""), ("far.avi", "pcm_s16le", "mpeg4"), ("far.avi", "libmp3lame", "mpeg4"),
+    ("far.avi", "ac3", "mpeg4"),
+    # here all of it is read
+    ("far.mp3", "libmp3lame", ""), ("far.ogg", "libvorbis", ""),
+    ("far.ogg", "libopus -b:a 128k", ""), ("far.ts", "mp2", media.H264),
+    ("far.flv", "aac", "flv1"), ("far.wma", "wmav2", ""),
+    ("far.aac", "aac", ""), ("far.ac3", "ac3", ""),
+]
+
+
+def far(name, audio, video):
+    """A chirp that repeats each second, but with another tone beside it, so
+    that no second is like another."""
+    tone = "0.4*sin(2*PI*mod(t\\,1)*(200+600*mod(t\\,1)))" \
+        "+0.2*sin(2*PI*(3000+100*floor(t))*t)"
+    inputs = media.sound([tone], FAR)
+    options = ["-c:a", *audio.split()]
+    if video:
+        inputs += media.picture(FAR, 25)
+        options += ["-c:v", *video.split()]
+    return media.ffmpeg(name, *inputs, *options)
+
+
+@pytest.mark.parametrize("name, audio, video", FAR_KINDS)
+@pytest.mark.parametrize("rate", [-1, 44100])
+def test_cut_far_from_the_beginning(name, audio, video, rate):
+    """It is what it would be if all was read: the part of the whole."""
+    path = far(name, audio, video)
+    whole = channel.transcode(path, samplerate=rate, quality=2)
+    part = channel.transcode(path, samplerate=rate, start_ms=15_010,
+                             end_ms=17_250)
+    _, all_of_it = media.check(whole, FAR, tolerance=0.12)
+    _, cut = media.check(part, 2.24, tolerance=1 / cut_rate(rate))
+
+    begin = round(15.01 * all_of_it.rate)
+    if (name, audio) == ("far.mka", "libvorbis"):
+        # the first sample is 3 ms after the beginning, by its timestamp
+        begin -= round(0.003 * all_of_it.rate)
+    tolerance = MS if name.endswith(("mkv", "mka", "webm")) else 1
+    assert abs(media.lag(all_of_it, begin + 1000, cut, 1000, 4000)) \
+        <= tolerance
+    assert abs(media.lag(all_of_it, begin + 90_000, cut, 90_000, 4000)) \
+        <= tolerance
+    assert cut.samples == round(2.24 * all_of_it.rate)
+
+
+def cut_rate(rate):
+    return 48000 if rate == -1 else rate
+
+
+@pytest.mark.parametrize("name, audio, video", [
+    kind for kind in FAR_KINDS if kind[0].endswith(
+        (".wav", ".m4a", ".mp4", ".mkv", ".webm", ".avi"))
+    and "-live" not in kind[2]])
+def test_only_the_cut_is_read(name, audio, video):
+    path = far(name, audio, video)
+    result = channel.transcode(path, start_ms=20_000, end_ms=21_000)
+    assert not result.failed and result.restarts == 0
+    length = path.stat().st_size
+    middle = [(offset, size) for offset, size in result.reads
+              if length * 0.3 < offset < length * 0.6]
+    if length > 1_000_000:
+        assert sum(size for _, size in middle) < length * 0.1
+        assert sum(size for _, size in result.reads) < length * 0.6
+
+
+def test_cut_far_from_the_beginning_without_an_end():
+    path = far("far.wav", "pcm_s16le", "")
+    _, found = media.check(channel.transcode(path, start_ms=20_000), 4,
+                           tolerance=0)
+    assert found.level(0, 5000, 0.1, 0.9) > 0.15
+
+
+def test_cut_beyond_a_far_end():
+    for name in ("far.wav", "far.m4a"):
+        path = far(name, "pcm_s16le" if name.endswith("wav") else "aac", "")
+        result = channel.transcode(path, start_ms=60_000)
+        channel.assert_refused(result, "the cut leaves nothing", "0:24.0")
+
+
 def test_cut_at_another_rate():
     result = channel.transcode(media.chirp_file(rate=44100), start_ms=501,
                                end_ms=1502, samplerate=48000)

@@ -600,10 +600,41 @@ test_torture(void **state)
 }
 
 
+/* What is passed over counts as if it had been there. */
+static void
+test_pass(void **state)
+{
+    v2m_timeline_t      timeline;
+    v2m_timeline_step_t step;
+
+    (void) state;
+
+    v2m_timeline_init(&timeline, 0, V2M_TIMELINE_UNKNOWN, 100000000, 100500000,
+                      0);
+    v2m_timeline_place(&timeline, 0, 1024, 44100, &step);
+    assert_int_equal(step.take, 0);
+
+    v2m_timeline_pass(&timeline, 44100 * 99 - 1024);
+    assert_int_equal(v2m_timeline_position(&timeline), 99000000);
+    assert_int_equal(timeline.length, 99000000);
+
+    v2m_timeline_place(&timeline, 99000000, 44000, 44100, &step);
+    assert_int_equal(step.silence, 0);
+    assert_int_equal(step.take, 0);
+    assert_int_equal(step.finished, 0);
+
+    v2m_timeline_place(&timeline, V2M_TIMELINE_UNKNOWN, 44100, 44100, &step);
+    assert_int_equal(step.skip, 100);
+    assert_int_equal(step.take, 22050);
+    assert_int_equal(step.finished, 1);
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pass),
         cmocka_unit_test(test_contiguous),
         cmocka_unit_test(test_unknown_timestamps),
         cmocka_unit_test(test_jitter),

@@ -15,6 +15,12 @@
  * cannot be decoded. */
 #define V2M_DECODING_DAMAGE 3
 
+/* A cut that begins so much later, us, is sought, somewhat before it: most
+ * decoders are right only after a while. */
+#define V2M_DECODING_FAR  10000000
+#define V2M_DECODING_LEAD 2000000
+#define V2M_DECODING_LATE 500000
+
 /* Decoding is quick: more threads would only cost memory. */
 #define V2M_DECODING_THREADS 4
 
@@ -237,6 +243,37 @@ v2m_decoding_samples(const v2m_decoding_t *decoding)
 }
 
 
+/* The samples between the last frame before a seek and this one after it. */
+static int
+v2m_decoding_land(v2m_decoding_t *decoding, v2m_error_t *error)
+{
+    int64_t        samples;
+    const AVFrame *frame;
+
+    frame = decoding->frame;
+    decoding->landed = 1;
+
+    if (frame->best_effort_timestamp != AV_NOPTS_VALUE
+        && frame->sample_rate == decoding->timeline.rate)
+    {
+        samples = av_rescale_q(frame->best_effort_timestamp - decoding->next,
+                               decoding->media->stream->time_base,
+                               (AVRational){ 1, frame->sample_rate });
+
+        v2m_timeline_pass(&decoding->timeline, samples);
+
+        if (samples >= 0
+            && v2m_timeline_position(&decoding->timeline)
+                   < decoding->timeline.start - V2M_DECODING_LATE)
+        {
+            return V2M_OK;
+        }
+    }
+
+    return v2m_error_set(error, V2M_CONFLICT, "the file's index is wrong");
+}
+
+
 static int
 v2m_decoding_frame(v2m_decoding_t *decoding, v2m_error_t *error)
 {
@@ -259,9 +296,25 @@ v2m_decoding_frame(v2m_decoding_t *decoding, v2m_error_t *error)
         }
     }
 
+    if (decoding->sought && !decoding->landed) {
+        rc = v2m_decoding_land(decoding, error);
+        if (rc != V2M_OK) {
+            return rc;
+        }
+    }
+
     v2m_timeline_place(&decoding->timeline, v2m_decoding_timestamp(decoding),
                        samples, decoding->frame->sample_rate, &step);
     decoding->finished = step.finished;
+
+    decoding->next =
+        decoding->frame->best_effort_timestamp == AV_NOPTS_VALUE
+            ? AV_NOPTS_VALUE
+            : av_sat_add64(
+                decoding->frame->best_effort_timestamp,
+                av_rescale_q(decoding->frame->nb_samples,
+                             (AVRational){ 1, decoding->frame->sample_rate },
+                             decoding->media->stream->time_base));
 
     rc = v2m_resampler_adapt(&decoding->resampler, decoding->frame, error);
 
@@ -316,6 +369,50 @@ v2m_decoding_decode(v2m_decoding_t *decoding, const AVPacket *packet,
 }
 
 
+/* Passes over what is before the cut, once the first frame has told where the
+ * file begins. */
+static int
+v2m_decoding_seek(v2m_decoding_t *decoding, v2m_error_t *error)
+{
+    int     rc;
+    int64_t start, end;
+
+    if (!decoding->begun || decoding->sought || decoding->whole) {
+        return V2M_OK;
+    }
+
+    decoding->sought = 1;
+    decoding->landed = 1;
+    start = decoding->timeline.start;
+
+    if (decoding->next == AV_NOPTS_VALUE
+        || start - v2m_timeline_position(&decoding->timeline)
+               < V2M_DECODING_FAR)
+    {
+        return V2M_OK;
+    }
+
+    /* beyond the end there would be nothing that tells where that is */
+
+    end = v2m_decoding_duration(decoding);
+
+    if (end != AV_NOPTS_VALUE && end < start) {
+        start = end;
+    }
+
+    rc = v2m_media_seek(decoding->media,
+                        decoding->timeline.origin + start - V2M_DECODING_LEAD,
+                        error);
+
+    if (rc == V2M_OK) {
+        decoding->landed = 0;
+        avcodec_flush_buffers(decoding->decoder);
+    }
+
+    return rc == V2M_NOT_FOUND ? V2M_OK : rc;
+}
+
+
 static int
 v2m_decoding_read(v2m_decoding_t *decoding, v2m_error_t *error)
 {
@@ -339,6 +436,10 @@ v2m_decoding_read(v2m_decoding_t *decoding, v2m_error_t *error)
         }
 
         av_packet_unref(decoding->packet);
+
+        if (rc == V2M_OK) {
+            rc = v2m_decoding_seek(decoding, error);
+        }
 
         if (rc != V2M_OK) {
             return rc;

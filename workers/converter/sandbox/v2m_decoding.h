@@ -32,6 +32,7 @@ typedef struct {
     v2m_media_t         *media; /* open */
     const v2m_options_t *options;
     int                  threads; /* that may decode */
+    int                  whole;   /* all is to be read, up to the end */
     v2m_taker_t          taker;
     v2m_progress_t      *progress;
 
@@ -48,6 +49,9 @@ typedef struct {
     int64_t         packets;  /* given to the decoder */
     int64_t         damaged;  /* of these */
     int             begun;    /* the first frame came */
+    int             sought;   /* the beginning was passed over, or is heard */
+    int             landed;   /* and the first frame after that came */
+    int64_t         next;     /* the timestamp after the last frame */
     int             finished; /* the end of the cut was reached */
 } v2m_decoding_t;
 
@@ -55,7 +59,8 @@ typedef struct {
  * Decodes all that the options ask for.  The first part of the decoding was
  * filled, its rest is zero.  V2M_INVALID: the fault is the file's, the text is
  * for its owner; else what the byte source, the taker or the progress
- * returned.
+ * returned.  V2M_CONFLICT: the beginning could not be passed over; the media
+ * has to be opened anew, and whole to be 1.
  */
 int v2m_decoding_run(v2m_decoding_t *decoding, v2m_error_t *error);
 

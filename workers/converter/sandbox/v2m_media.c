@@ -459,6 +459,57 @@ v2m_media_read(v2m_media_t *media, AVPacket *packet, v2m_error_t *error)
 }
 
 
+/* Where each packet's place in time is known to the sample, or as exactly as
+ * the format tells it, also after a seek. */
+static int
+v2m_media_may_seek(const v2m_media_t *media)
+{
+    return av_match_list(media->format->iformat->name,
+                         "aiff,au,avi,caf,flac,matroska,mov,w64,wav", ',')
+           > 0;
+}
+
+
+int
+v2m_media_seek(v2m_media_t *media, int64_t time, v2m_error_t *error)
+{
+    int rc, index;
+
+    if (!v2m_media_may_seek(media)) {
+        return V2M_NOT_FOUND;
+    }
+
+    /* Matroska has an index of the video, if there is one */
+
+    if (av_match_list(media->format->iformat->name, "matroska", ',')) {
+        index = -1;
+
+    } else {
+        index = media->stream->index;
+        time = av_rescale_q(time, v2m_media_us, media->stream->time_base);
+    }
+
+    rc = av_seek_frame(media->format, index, time, AVSEEK_FLAG_BACKWARD);
+
+    if (v2m_media_source_error(media, error) != V2M_OK) {
+        return error->code;
+    }
+
+    if (rc < 0) {
+        return v2m_error_set(error, V2M_CONFLICT, "the file has no index");
+    }
+
+    if (media->ahead != NULL) {
+        av_packet_unref(media->ahead);
+    }
+
+    media->end = AV_NOPTS_VALUE;
+    media->errors = 0;
+
+    return V2M_OK;
+}
+
+
 int
 v2m_media_has_clock(const v2m_media_t *media, int rate)
 {

@@ -53,6 +53,14 @@ void v2m_media_close(v2m_media_t *media);
 /* The track's next packet, to be unreferenced.  V2M_NOT_FOUND: the end. */
 int v2m_media_read(v2m_media_t *media, AVPacket *packet, v2m_error_t *error);
 
+/*
+ * Goes on with a packet at or somewhat before a time on the file's clock, us,
+ * without reading what lies between; for once a packet was read.
+ * V2M_NOT_FOUND: not in this file, and nothing changed; V2M_CONFLICT: it was
+ * tried in vain, and the media is of no more use.
+ */
+int v2m_media_seek(v2m_media_t *media, int64_t time, v2m_error_t *error);
+
 /* 1 when the timestamps of audio with this sample rate are the file's own, and
  * not counted from its samples. */
 int v2m_media_has_clock(const v2m_media_t *media, int rate);

@@ -236,3 +236,15 @@ v2m_timeline_place(v2m_timeline_t *timeline, int64_t timestamp, int samples,
 
     v2m_timeline_cut(timeline, before, step);
 }
+
+
+void
+v2m_timeline_pass(v2m_timeline_t *timeline, int64_t samples)
+{
+    timeline->samples += samples;
+    timeline->heard += samples;
+    timeline->length =
+        timeline->past + v2m_timeline_time(timeline->heard, timeline->rate);
+    timeline->late = 0;
+    timeline->dropping = 0;
+}

@@ -48,6 +48,9 @@ void v2m_timeline_init(v2m_timeline_t *timeline, int64_t origin,
 void v2m_timeline_place(v2m_timeline_t *timeline, int64_t timestamp,
                         int samples, int rate, v2m_timeline_step_t *step);
 
+/* Passes over samples, of the last frame's rate, that nobody wants. */
+void v2m_timeline_pass(v2m_timeline_t *timeline, int64_t samples);
+
 /* The place after the last frame, from the start of the file. */
 int64_t v2m_timeline_position(const v2m_timeline_t *timeline);
 

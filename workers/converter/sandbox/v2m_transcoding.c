@@ -150,7 +150,32 @@ v2m_run_take(void *data, AVAudioFifo *queue, v2m_error_t *error)
 
 
 static int
-v2m_run_decode(v2m_run_t *run, const v2m_taker_t *taker, v2m_error_t *error)
+v2m_run_open(v2m_run_t *run, v2m_error_t *error)
+{
+    return v2m_media_open(&run->media, &run->in->source, run->in->options.track,
+                          error);
+}
+
+
+/* From the beginning, in another way. */
+static int
+v2m_run_again(v2m_run_t *run, v2m_error_t *error)
+{
+    int rc;
+
+    v2m_encoding_destroy(run->encoding);
+    run->encoding = NULL;
+    v2m_media_close(&run->media);
+
+    rc = run->in->sink.restart(run->in->sink.data, error);
+
+    return rc == V2M_OK ? v2m_run_open(run, error) : rc;
+}
+
+
+static int
+v2m_run_decode_once(v2m_run_t *run, const v2m_taker_t *taker, int whole,
+                    v2m_error_t *error)
 {
     int            rc;
     v2m_decoding_t decoding;
@@ -159,6 +184,7 @@ v2m_run_decode(v2m_run_t *run, const v2m_taker_t *taker, v2m_error_t *error)
     decoding.media = &run->media;
     decoding.options = &run->in->options;
     decoding.threads = run->in->threads;
+    decoding.whole = whole;
     decoding.taker = *taker;
     decoding.progress = &run->progress;
 
@@ -167,6 +193,25 @@ v2m_run_decode(v2m_run_t *run, const v2m_taker_t *taker, v2m_error_t *error)
     snprintf(run->out->source, sizeof(run->out->source), "%s%s%.36s",
              decoding.source, run->uncopied.text[0] != '\0' ? ", " : "",
              run->uncopied.text);
+
+    return rc;
+}
+
+
+static int
+v2m_run_decode(v2m_run_t *run, const v2m_taker_t *taker, v2m_error_t *error)
+{
+    int rc;
+
+    rc = v2m_run_decode_once(run, taker, 0, error);
+
+    if (rc == V2M_CONFLICT) {
+        rc = v2m_run_again(run, error);
+
+        if (rc == V2M_OK) {
+            rc = v2m_run_decode_once(run, taker, 1, error);
+        }
+    }
 
     return rc;
 }
@@ -192,17 +237,7 @@ v2m_run_encode(v2m_run_t *run, v2m_error_t *error)
                             (int) padding + V2M_XING_DECODER, error);
     }
 
-    v2m_encoding_destroy(run->encoding);
-
     return rc;
-}
-
-
-static int
-v2m_run_open(v2m_run_t *run, v2m_error_t *error)
-{
-    return v2m_media_open(&run->media, &run->in->source, run->in->options.track,
-                          error);
 }
 
 
@@ -212,26 +247,16 @@ v2m_run(v2m_run_t *run, v2m_error_t *error)
     int rc;
 
     rc = v2m_run_open(run, error);
-    if (rc != V2M_OK) {
-        return rc;
-    }
 
-    if (v2m_copy_is_possible(&run->media, &run->in->options)) {
+    if (rc == V2M_OK && v2m_copy_is_possible(&run->media, &run->in->options)) {
         rc = v2m_run_copy(run, error);
 
         if (rc != V2M_CONFLICT) {
             return rc;
         }
 
-        /* from the beginning, in the other way */
-
         run->uncopied = *error;
-        v2m_media_close(&run->media);
-        rc = run->in->sink.restart(run->in->sink.data, error);
-
-        if (rc == V2M_OK) {
-            rc = v2m_run_open(run, error);
-        }
+        rc = v2m_run_again(run, error);
     }
 
     return rc == V2M_OK ? v2m_run_encode(run, error) : rc;
@@ -256,6 +281,7 @@ v2m_transcode(const v2m_transcoding_t *transcoding,
     rc = v2m_run(&run, error);
 
     transcoded->length = v2m_mp3_length(&run.mp3);
+    v2m_encoding_destroy(run.encoding);
     v2m_media_close(&run.media);
 
     return rc;
