@@ -95,7 +95,7 @@ is(validate("Bearer\t$token")->code, 401, 'a tab');
 --- scenario
 my $now = time();
 
-accepted('expired within the leeway', token(exp => $now - 30));
+accepted('F20, expired within the leeway', token(exp => $now - 30));
 refused('expired', token(exp => $now - 61), 'expired');
 refused('without exp', token(exp => undef), 'has no exp');
 refused('exp as text', token(exp => '' . ($now + 60)), 'exp is not a time');
@@ -107,7 +107,7 @@ refused('exp that overflows', sign('{"alg":"HS256"}',
 refused('negative exp', token(exp => -1), 'exp is not a time');
 
 accepted('without iat', token(iat => undef));
-accepted('iat ahead within the leeway', token(iat => $now + 30));
+accepted('F20, iat ahead within the leeway', token(iat => $now + 30));
 refused('iat ahead', token(iat => $now + 120), 'issued in the future');
 refused('iat as text', token(iat => 'yesterday'), 'iat is not a time');
 

@@ -119,16 +119,18 @@ class Relay:
 
     Directions are "up", to the server, and "down", to the client.  With a
     server's TLS context it speaks TLS to its clients and none to the server.
+    It listens at this address of the machine, at a free port if none is given.
     """
 
-    def __init__(self, host, port, tls=None):
+    def __init__(self, host, port, tls=None, at=("127.0.0.1", 0)):
         self.target = (host, port)
+        self.address = at[0]
         self.tls = tls
         self.accepted = 0
         self.carried = {"up": 0, "down": 0}
         self._writers = set()
         self._tasks = set()
-        self._bind(0)
+        self._bind(at[1])
         self.port = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever,
@@ -167,7 +169,7 @@ class Relay:
         self._listener = socket.socket()
         self._listener.setblocking(False)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", port))
+        self._listener.bind((self.address, port))
 
     def _do(self, coroutine):
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)

@@ -307,6 +307,8 @@ v2m_smtp_new_client(v2m_smtp_t *smtp)
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
                      (long) V2M_SMTP_CONNECT_TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) smtp->timeout_ms);
+    /* a server that moved is asked for at each new connection */
+    curl_easy_setopt(curl, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
     curl_easy_setopt(curl, CURLOPT_MAXAGE_CONN, (long) V2M_SMTP_KEEP_S);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->fault);
     curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
