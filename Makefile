@@ -14,13 +14,16 @@ else
 need = @stack/packages.sh --quiet
 endif
 
-.PHONY: help packages build demo test bench up down status logs clean
+.PHONY: help packages build demo test soak bench up down status logs clean
 
 help:
 	@echo 'make demo    install what is missing, build, start the local stack, and take'
 	@echo '             a video through it; VIDEO=file.mp4 for one of your own'
 	@echo 'make test    install what is missing, build, and run every test;'
 	@echo '             PHASES="unit e2e" for some of them, see t/run --help'
+	@echo
+	@echo 'make soak    upload and convert while servers and programs fail at random,'
+	@echo '             then account for every upload; MINUTES=10, SEED=N to repeat'
 	@echo
 	@echo 'make bench   measure it beside its rivals; ROWS="1 5" for some rows only'
 	@echo
@@ -50,6 +53,11 @@ demo:
 test:
 	$(need) run test
 	@t/run $(PHASES)
+
+soak:
+	$(need) run test
+	+@$(MAKE) --no-print-directory -f build.mk $(JOBS) programs
+	@t/faults/soak.py $(or $(MINUTES),10) $(SEED)
 
 bench:
 	$(need) run bench
