@@ -207,6 +207,19 @@ def test_foreign_converter_with_record(stack, notifier, queue, address, state):
     assert stack.job(job_id)["mp3_fid"] == mp3
 
 
+@pytest.mark.parametrize("state", ["queued", "converting"])
+def test_failure_that_is_tried_anew(stack, notifier, queue, address, state):
+    """Its message came late: it must not fail the job once more."""
+    program = notifier()
+    job_id = make_job(stack, address, state=state, mp3_fid=None)
+    stack.publish(queue, message(job_id, address, error="why", version=1))
+    program.wait_log(f"no mail: the job is {state} again")
+    wait_for(lambda: stack.depth(queue) == 0)
+    assert stack.job(job_id)["state"] == state
+    assert stack.job(job_id)["notified"] == "none"
+    assert not stack.mails(address)
+
+
 def test_foreign_message_on_a_classic_queue(stack, notifier, queue, address):
     """A queue that was there before is used as it is."""
     with stack.amqp() as connection:

@@ -67,6 +67,12 @@ v2m_notify_complete(const v2m_notify_options_t *options,
     if (message->mp3_fid[0] != '\0') {
         rc = v2m_notify_commit(options, message, error);
 
+    } else if (message->error != NULL && message->ours) {
+        /* our converter notes a failure first: this one was tried anew since */
+        v2m_log(V2M_LOG_INFO, id, "no mail: the job is %s again",
+                v2m_job_state_name(job->state));
+        return V2M_WORKER_DONE;
+
     } else if (message->error != NULL) {
         rc = v2m_jobs_fail(options->mongo, id, message->error, error);
         rc = rc == V2M_CONFLICT ? V2M_OK : rc;
