@@ -29,6 +29,7 @@ AUTH_LIBS     := $(shell pkg-config --libs libmariadb libjwt jansson 2>/dev/null
 FFMPEG_CFLAGS := $(shell pkg-config --cflags libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)
 FFMPEG_LIBS   := $(shell pkg-config --libs libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)
 HEALTH_LIBS   := $(shell pkg-config --libs libmicrohttpd 2>/dev/null)
+LOUDNESS_LIBS := $(shell pkg-config --libs libebur128 2>/dev/null)
 CURL_LIBS     := $(shell pkg-config --libs libcurl 2>/dev/null)
 CPPFLAGS      += $(MONGO_CFLAGS)
 
@@ -83,7 +84,7 @@ $(B)/v2m-converter: $(call objects,$(CONVERTER_SOURCES)) $(COMMON_OBJECTS) $(HEA
 
 $(B)/v2m-transcode: $(call objects,$(CHILD_SOURCES) $(CHANNEL_SOURCES)) \
                     $(call objects,core/v2m_error.c core/v2m_options.c core/v2m_utf8.c)
-	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(FFMPEG_LIBS) -lm -lseccomp
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(FFMPEG_LIBS) $(LOUDNESS_LIBS) -lm -lseccomp
 
 $(B)/v2m-convert: $(call objects,$(LOCAL_SOURCES))
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^
@@ -123,7 +124,7 @@ $(B)/obj/t/unit/%.o: CPPFLAGS += $(FFMPEG_CFLAGS) -Iworkers/converter \
 $(B)/t/unit/%: $(B)/obj/t/unit/%.o $(B)/libtested.a
 	@mkdir -p $(@D)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(AUTH_LIBS) $(CORE_LIBS) \
-	    $(CURL_LIBS) $(HEALTH_LIBS) $(FFMPEG_LIBS) -lm -lseccomp
+	    $(CURL_LIBS) $(HEALTH_LIBS) $(FFMPEG_LIBS) $(LOUDNESS_LIBS) -lm -lseccomp
 
 # What the benchmarks compare the gateway with.
 $(B)/bench/gridfs-bucket: $(B)/obj/bench/gridfs_bucket.o

@@ -172,6 +172,14 @@ v2m_job_json_options(const v2m_options_t *options)
     failed |= v2m_job_json_option(object, "samplerate", options->samplerate);
     failed |= v2m_job_json_option(object, "channels", options->channels);
 
+    if (options->loudness >= 0) {
+        failed |= json_object_set_new(
+            object, "loudnorm",
+            options->loudness % 10 == 0
+                ? json_integer(-options->loudness / 10)
+                : json_real((double) -options->loudness / 10));
+    }
+
     if (failed) {
         json_decref(object);
         return NULL;

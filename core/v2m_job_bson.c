@@ -9,7 +9,7 @@ typedef struct {
     int64_t     value;
 } v2m_job_option_t;
 
-#define V2M_JOB_OPTIONS 7
+#define V2M_JOB_OPTIONS 8
 
 
 static void
@@ -23,6 +23,7 @@ v2m_job_list_options(v2m_job_option_t     list[V2M_JOB_OPTIONS],
     list[4] = (v2m_job_option_t){ "end_ms", options->end_ms };
     list[5] = (v2m_job_option_t){ "samplerate", options->samplerate };
     list[6] = (v2m_job_option_t){ "channels", options->channels };
+    list[7] = (v2m_job_option_t){ "loudness", options->loudness };
 }
 
 
@@ -89,6 +90,7 @@ v2m_job_take_options(v2m_options_t *options, bson_iter_t *record)
     options->end_ms = list[4].value;
     options->samplerate = v2m_job_option(list[5].value);
     options->channels = v2m_job_option(list[6].value);
+    options->loudness = v2m_job_option(list[7].value);
 }
 
 

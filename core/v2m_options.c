@@ -7,6 +7,8 @@
 #define V2M_OPTIONS_TRACK_MAX   100
 #define V2M_OPTIONS_HOURS_MAX   100
 #define V2M_OPTIONS_MS_MAX      (V2M_OPTIONS_HOURS_MAX * INT64_C(3600000))
+#define V2M_OPTIONS_LOUDEST     80 /* tenths of a LU below full scale */
+#define V2M_OPTIONS_QUIETEST    310
 #define V2M_OPTIONS_SHOWN       24 /* of a wrong value, bytes */
 
 /* ISO 11172-3 and 13818-3, and MPEG-2.5 by custom: lower sampling rates have
@@ -35,6 +37,7 @@ v2m_options_init(v2m_options_t *options)
     options->end_ms = -1;
     options->samplerate = -1;
     options->channels = -1;
+    options->loudness = -1;
 }
 
 
@@ -254,6 +257,66 @@ v2m_options_set_time(int64_t *option, const char *name, const char *value,
 }
 
 
+/* "-16" or "-16.5".  Returns tenths below zero, or -1. */
+static int64_t
+v2m_options_lufs(const char *text, size_t length)
+{
+    size_t  position, digits;
+    int64_t whole, tenth;
+
+    position = 1;
+    tenth = 0;
+
+    if (length == 0 || text[0] != '-'
+        || v2m_options_digits(text, length, &position, &whole) == 0)
+    {
+        return -1;
+    }
+
+    if (position < length) {
+        if (text[position++] != '.') {
+            return -1;
+        }
+
+        digits = v2m_options_digits(text, length, &position, &tenth);
+
+        if (digits != 1 || position != length) {
+            return -1;
+        }
+    }
+
+    return whole * 10 + tenth;
+}
+
+
+static int
+v2m_options_set_loudness(int32_t *option, const char *value, size_t length,
+                         v2m_error_t *error)
+{
+    char    expected[80];
+    int64_t loudness;
+
+    if (length == 2 && memcmp(value, "on", 2) == 0) {
+        *option = V2M_OPTIONS_DEFAULT_LOUDNESS;
+        return V2M_OK;
+    }
+
+    loudness = v2m_options_lufs(value, length);
+
+    if (loudness >= V2M_OPTIONS_LOUDEST && loudness <= V2M_OPTIONS_QUIETEST) {
+        *option = (int32_t) loudness;
+        return V2M_OK;
+    }
+
+    snprintf(expected, sizeof(expected),
+             "\"on\" (%d LUFS) or a loudness from %d to %d LUFS",
+             -V2M_OPTIONS_DEFAULT_LOUDNESS / 10, -V2M_OPTIONS_QUIETEST / 10,
+             -V2M_OPTIONS_LOUDEST / 10);
+
+    return v2m_options_wrong("loudnorm", expected, value, length, error);
+}
+
+
 static int
 v2m_options_is(const char *name, size_t length, const char *option)
 {
@@ -307,6 +370,11 @@ v2m_options_set(v2m_options_t *options, const char *name, size_t name_length,
                                       error);
     }
 
+    if (v2m_options_is(name, name_length, "loudnorm")) {
+        return v2m_options_set_loudness(&options->loudness, value, value_length,
+                                        error);
+    }
+
     return v2m_error_set(error, V2M_NOT_FOUND, "there is no option \"%s\"",
                          v2m_options_shown(shown, name, name_length));
 }
@@ -333,7 +401,9 @@ v2m_options_possible(const v2m_options_t *options)
            && v2m_options_within(options->quality, 0, V2M_OPTIONS_QUALITY_MAX)
            && v2m_options_within(options->track, 1, V2M_OPTIONS_TRACK_MAX)
            && v2m_options_within(options->start_ms, 0, V2M_OPTIONS_MS_MAX)
-           && v2m_options_within(options->end_ms, 0, V2M_OPTIONS_MS_MAX);
+           && v2m_options_within(options->end_ms, 0, V2M_OPTIONS_MS_MAX)
+           && v2m_options_within(options->loudness, V2M_OPTIONS_LOUDEST,
+                                 V2M_OPTIONS_QUIETEST);
 }
 
 

@@ -20,16 +20,21 @@ typedef struct {
     int64_t end_ms;     /* cut: where to end, milliseconds */
     int32_t samplerate; /* Hz, one that MP3 has */
     int32_t channels;   /* 1 or 2 */
+    int32_t loudness;   /* to have as a whole: tenths of a LU below full scale,
+                           160 for -16 LUFS */
 } v2m_options_t;
 
 /* The quality used when neither bitrate nor quality is given. */
 #define V2M_OPTIONS_DEFAULT_QUALITY 2
 
+/* The loudness that "loudnorm" means when it is only switched on. */
+#define V2M_OPTIONS_DEFAULT_LOUDNESS 160
+
 void v2m_options_init(v2m_options_t *options);
 
 /*
  * Sets one option from text.  Times are seconds with up to three decimals
- * ("83.5") or [H:]MM:SS[.mmm].
+ * ("83.5") or [H:]MM:SS[.mmm].  A loudness is "on" or in LUFS ("-16.5").
  * V2M_NOT_FOUND: there is no option of that name.
  * V2M_INVALID: the text names the option and the values it takes.
  */

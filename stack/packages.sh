@@ -27,7 +27,7 @@ build_packages=(
     libmongoc-dev libjansson-dev librabbitmq-dev libmariadb-dev libjwt-dev
     libcrypt-dev libcurl4-openssl-dev libmicrohttpd-dev libseccomp-dev
     libavformat-dev libavcodec-dev libavfilter-dev libswresample-dev
-    libavutil-dev
+    libavutil-dev libebur128-dev
 )
 
 stack_packages=(

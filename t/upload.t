@@ -268,16 +268,16 @@ is_stored(id_of(read_response($socket)), $video, owner => $owner, name => 'x');
 my ($authorization, $owner) = begin();
 my $video = random_bytes(50);
 my $response = http(PUT => '/upload/a?bitrate=128&track=2&start=1:05.5&end=70'
-    . '&samplerate=44100&channels=1', Authorization => $authorization,
+    . '&samplerate=44100&channels=1&loudnorm=-16', Authorization => $authorization,
     body => $video);
 
 is_stored(id_of($response), $video, owner => $owner, name => 'a', options => {
     bitrate => 128, track => 2, start_ms => 65_500, end_ms => 70_000,
-    samplerate => 44_100, channels => 1,
+    samplerate => 44_100, channels => 1, loudness => 160,
 });
 is_deeply(decode_json($response->content)->{options}, {
     bitrate => 128, track => 2, start => 65.5, end => 70,
-    samplerate => 44_100, channels => 1,
+    samplerate => 44_100, channels => 1, loudnorm => -16,
 });
 
 $response = http(PUT => '/upload?&quality=0&', Authorization => $authorization,

@@ -336,6 +336,8 @@ for my $case (
     ['start=10&end=10'        => qr/"end" must be after "start"/],
     ['samplerate=1'           => qr/"samplerate" must be one of .*44100/],
     ['channels=3'             => qr/"channels" must be one of 1, 2/],
+    ['loudnorm=-40'           => qr/"loudnorm" must be .* from -31 to -8 LUFS/],
+    ['loudnorm'               => qr/"loudnorm" must be "on"/],
     ['bitrate=128&quality=2'  => qr/exclude each other/],
     ['volume=11'              => qr/there is no option "volume"/],
     ['bitrate=%31%32%39%0d%0aX' => qr/not "129\?\?X"/],

@@ -14,7 +14,7 @@ from conftest import BUILD, SANITIZER_EXIT
 (START, DATA, READ, KEEP, WRITE, RESTART, PROGRESS, DONE,
  FAILED) = range(1, 10)
 
-COPYING, ENCODING = range(1, 3)  # phases
+COPYING, MEASURING, ENCODING = range(1, 4)  # phases
 
 FILE, OURS = 0, 1  # faults
 
@@ -24,7 +24,7 @@ TEXT = 200
 KEPT = 2048  # bytes that can be written again, those of the Xing header
 
 OPTIONS = ("bitrate", "quality", "track", "start_ms", "end_ms", "samplerate",
-           "channels")
+           "channels", "loudness")
 
 
 class ProtocolError(Exception):
@@ -157,7 +157,7 @@ def start_payload(length, threads=1, **options):
     values = [options.pop(name, -1) for name in OPTIONS]
     if options:
         raise ValueError(f"no such options: {options}")
-    return struct.pack(">iiiqqiiqi", *values, length, threads)
+    return struct.pack(">iiiqqiiiqi", *values, length, threads)
 
 
 def _keep(result, payload):

@@ -73,6 +73,7 @@ def test_new_file_has_the_usual_rights(video, tmp_path):
     (["--bitrate", "64", "--channels=1", "--threads=1"],
      {"kbits": {64}, "channels": {1}}),
     (["--samplerate=22050", "--quality=9"], {"rate": {22050}}),
+    (["--loudnorm"], {"rate": {48000}}), (["--loudnorm=-20"], {}),
     (["--track=1"], {"rate": {48000}, "channels": {2}}),
 ])
 def test_options(video, tmp_path, options, expected):
@@ -105,6 +106,7 @@ def test_same_as_the_services(video, tmp_path):
     (["--bitrate=128", "--quality=2", "a", "b"], "exclude each other"),
     (["--start=5", "--end=4", "a", "b"], '"end" must be after'),
     (["--end=x", "a", "b"], '"end" must be a time'),
+    (["--loudnorm=3", "a", "b"], '"loudnorm" must be "on"'),
     (["--threads=0", "a", "b"], "from 1 to 256"),
     (["--threads=x", "a", "b"], "from 1 to 256"),
     (["--bitrate"], "requires an argument"),

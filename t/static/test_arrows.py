@@ -38,6 +38,7 @@ LIBRARIES = {
     r"crypt\.h": {"auth/v2m_password.c"},
     r"microhttpd\.h": {"workers/common/v2m_health.c"},
     r"curl/": {"workers/notifier/v2m_smtp.c"},
+    r"ebur128\.h": {"workers/converter/sandbox/v2m_loudness.c"},
     r"seccomp\.h": {"workers/converter/sandbox/v2m_sandbox.c"},
 }
 

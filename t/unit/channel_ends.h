@@ -179,15 +179,15 @@ raw_end(void)
 
 
 static inline void
-raw_start(const int64_t numbers[9])
+raw_start(const int64_t numbers[10])
 {
     int i;
 
-    static const int sizes[] = { 4, 4, 4, 8, 8, 4, 4, 8, 4 };
+    static const int sizes[] = { 4, 4, 4, 8, 8, 4, 4, 4, 8, 4 };
 
     raw_begin(V2M_CHANNEL_START);
 
-    for (i = 0; i < 9; i++) {
+    for (i = 0; i < 10; i++) {
         raw_number((uint64_t) numbers[i], sizes[i]);
     }
 
@@ -389,6 +389,8 @@ assert_same(const v2m_channel_frame_t *a, const v2m_channel_frame_t *b)
                          b->u.start.options.samplerate);
         assert_int_equal(a->u.start.options.channels,
                          b->u.start.options.channels);
+        assert_int_equal(a->u.start.options.loudness,
+                         b->u.start.options.loudness);
         assert_int_equal(a->u.start.length, b->u.start.length);
         assert_int_equal(a->u.start.threads, b->u.start.threads);
         break;

@@ -9,18 +9,19 @@ test_start(void **state)
 {
     v2m_channel_frame_t frame;
 
-    static const int64_t least[] = { -1, -1, -1, -1, -1, -1, -1, 0, 1 };
-    static const int64_t most[] = { INT32_MAX, INT32_MAX, INT32_MAX,
-                                    INT64_MAX, INT64_MAX, INT32_MAX,
-                                    INT32_MAX, INT64_MAX, 1024 };
+    static const int64_t least[] = { -1, -1, -1, -1, -1, -1, -1, -1, 0, 1 };
+    static const int64_t most[] = { INT32_MAX, INT32_MAX, INT32_MAX, INT64_MAX,
+                                    INT64_MAX, INT32_MAX, INT32_MAX, INT32_MAX,
+                                    INT64_MAX, 1024 };
 
     (void) state;
 
     frame.type = V2M_CHANNEL_START;
-    frame.u.start.options = (v2m_options_t){ 128, 2, 3, 1500, 83456, 44100, 1 };
+    frame.u.start.options =
+        (v2m_options_t){ 128, 2, 3, 1500, 83456, 44100, 1, 160 };
     frame.u.start.length = INT64_C(0x0102030405060708);
     frame.u.start.threads = 16;
-    raw_start((int64_t[]){ 128, 2, 3, 1500, 83456, 44100, 1,
+    raw_start((int64_t[]){ 128, 2, 3, 1500, 83456, 44100, 1, 160,
                            INT64_C(0x0102030405060708), 16 });
     assert_frame(&frame);
 
@@ -32,7 +33,7 @@ test_start(void **state)
 
     frame.u.start.options =
         (v2m_options_t){ INT32_MAX, INT32_MAX, INT32_MAX, INT64_MAX,
-                         INT64_MAX, INT32_MAX, INT32_MAX };
+                         INT64_MAX, INT32_MAX, INT32_MAX, INT32_MAX };
     frame.u.start.length = INT64_MAX;
     frame.u.start.threads = 1024;
     raw_start(most);
@@ -40,8 +41,8 @@ test_start(void **state)
 
     /* each number one below what it may be */
 
-    for (int i = 0; i < 9; i++) {
-        int64_t numbers[9];
+    for (int i = 0; i < 10; i++) {
+        int64_t numbers[10];
 
         memcpy(numbers, least, sizeof(numbers));
         numbers[i]--;
@@ -50,7 +51,7 @@ test_start(void **state)
                          V2M_CORRUPT);
     }
 
-    raw_start((int64_t[]){ -1, -1, -1, -1, -1, -1, -1, 0, 1025 });
+    raw_start((int64_t[]){ -1, -1, -1, -1, -1, -1, -1, -1, 0, 1025 });
     assert_int_equal(receive_raw(V2M_CHANNEL_CHILD, 999, &frame), V2M_CORRUPT);
 }
 

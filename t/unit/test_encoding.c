@@ -189,6 +189,7 @@ encode_with(const test_settings_t *settings, int threads, test_stream_t *stream,
     encoder = open_encoder(settings, 1, &options, &encoding_options.encoder);
     encoding_options.frame_size = encoder->frame_size;
     encoding_options.delay = encoder->initial_padding;
+    encoding_options.gain = 1;
     encoding_options.threads = threads;
     encoding_options.write = add_frame;
     encoding_options.data = stream;
@@ -484,6 +485,7 @@ test_silence(void **state)
     encoder = open_encoder(&settings, 1, &options, &encoding_options.encoder);
     encoding_options.frame_size = encoder->frame_size;
     encoding_options.delay = encoder->initial_padding;
+    encoding_options.gain = 1;
     encoding_options.threads = 2;
     encoding_options.write = add_frame;
     encoding_options.data = &stream;

@@ -207,9 +207,11 @@ test_json_options(void **state)
     job.options.end_ms = 83456;
     job.options.samplerate = 44100;
     job.options.channels = 1;
+    job.options.loudness = 165;
     assert_json_has(&job,
                     "\"options\":{\"bitrate\":128,\"track\":2,\"start\":0,"
-                    "\"end\":83.456,\"samplerate\":44100,\"channels\":1}}");
+                    "\"end\":83.456,\"samplerate\":44100,\"channels\":1,"
+                    "\"loudnorm\":-16.5}}");
 
     v2m_options_init(&job.options);
     job.options.quality = 0;
@@ -300,6 +302,7 @@ assert_options(const v2m_options_t *options, const v2m_options_t *expected)
     assert_int_equal(options->end_ms, expected->end_ms);
     assert_int_equal(options->samplerate, expected->samplerate);
     assert_int_equal(options->channels, expected->channels);
+    assert_int_equal(options->loudness, expected->loudness);
 }
 
 
@@ -318,6 +321,7 @@ test_bson(void **state)
     options.start_ms = 1500;
     options.end_ms = INT64_C(360000000);
     options.channels = 2;
+    options.loudness = 160;
 
     bson_init(&record);
     BSON_APPEND_UTF8(&record, "state", "ready");

@@ -56,6 +56,7 @@ field(const v2m_options_t *options, const char *name)
            : strcmp(name, "end") == 0        ? options->end_ms
            : strcmp(name, "samplerate") == 0 ? options->samplerate
            : strcmp(name, "channels") == 0   ? options->channels
+           : strcmp(name, "loudnorm") == 0   ? options->loudness
                                              : -2;
 }
 
@@ -69,9 +70,9 @@ assert_set(const char *name, const char *text, int64_t expected)
     v2m_error_t   error;
     v2m_options_t options;
 
-    static const char *const names[] = { "bitrate", "quality", "track",
-                                         "start",   "end",     "samplerate",
-                                         "channels" };
+    static const char *const names[] = { "bitrate",  "quality", "track",
+                                         "start",    "end",     "samplerate",
+                                         "channels", "loudnorm" };
 
     v2m_options_init(&options);
     error.code = V2M_OK;
@@ -237,6 +238,26 @@ test_channels(void **state)
     (void) state;
 
     ASSERT_ALL("channels", values);
+}
+
+
+static void
+test_loudnorm(void **state)
+{
+    static const test_value_t values[] = {
+        { "on", 160 },    { "-16", 160 },   { "-16.5", 165 },
+        { "-8", 80 },     { "-8.0", 80 },   { "-31", 310 },
+        { "-31.0", 310 }, { "-7.9", -1 },   { "-31.1", -1 },
+        { "16", -1 },     { "+16", -1 },    { "-", -1 },
+        { "-16.", -1 },   { "-16.55", -1 }, { "-16,5", -1 },
+        { "--16", -1 },   { "-16 ", -1 },   { "off", -1 },
+        { "On", -1 },     { "1", -1 },      { "-.5", -1 },
+        { "-1e1", -1 },   { "-0x10", -1 },  { "-9999999999", -1 },
+    };
+
+    (void) state;
+
+    ASSERT_ALL("loudnorm", values);
 }
 
 
@@ -465,27 +486,31 @@ test_impossible_values(void **state)
     v2m_error_t   error;
     v2m_options_t options;
 
-    static const int64_t values[][7] = {
-        { 0, -1, -1, -1, -1, -1, -1 },
-        { 129, -1, -1, -1, -1, -1, -1 },
-        { -2, -1, -1, -1, -1, -1, -1 },
-        { -1, 10, -1, -1, -1, -1, -1 },
-        { -1, -2, -1, -1, -1, -1, -1 },
-        { -1, -1, 0, -1, -1, -1, -1 },
-        { -1, -1, 101, -1, -1, -1, -1 },
-        { -1, -1, -1, -2, -1, -1, -1 },
-        { -1, -1, -1, HOURS_100 + 1, -1, -1, -1 },
-        { -1, -1, -1, -1, INT64_MAX, -1, -1 },
-        { -1, -1, -1, -1, INT64_MIN, -1, -1 },
-        { -1, -1, -1, -1, -1, 0, -1 },
-        { -1, -1, -1, -1, -1, INT32_MAX, -1 },
-        { -1, -1, -1, -1, -1, -1, 0 },
-        { -1, -1, -1, -1, -1, -1, 3 },
+    static const int64_t values[][8] = {
+        { 0, -1, -1, -1, -1, -1, -1, -1 },
+        { 129, -1, -1, -1, -1, -1, -1, -1 },
+        { -2, -1, -1, -1, -1, -1, -1, -1 },
+        { -1, 10, -1, -1, -1, -1, -1, -1 },
+        { -1, -2, -1, -1, -1, -1, -1, -1 },
+        { -1, -1, 0, -1, -1, -1, -1, -1 },
+        { -1, -1, 101, -1, -1, -1, -1, -1 },
+        { -1, -1, -1, -2, -1, -1, -1, -1 },
+        { -1, -1, -1, HOURS_100 + 1, -1, -1, -1, -1 },
+        { -1, -1, -1, -1, INT64_MAX, -1, -1, -1 },
+        { -1, -1, -1, -1, INT64_MIN, -1, -1, -1 },
+        { -1, -1, -1, -1, -1, 0, -1, -1 },
+        { -1, -1, -1, -1, -1, INT32_MAX, -1, -1 },
+        { -1, -1, -1, -1, -1, -1, 0, -1 },
+        { -1, -1, -1, -1, -1, -1, 3, -1 },
+        { -1, -1, -1, -1, -1, -1, -1, 0 },
+        { -1, -1, -1, -1, -1, -1, -1, 79 },
+        { -1, -1, -1, -1, -1, -1, -1, 311 },
     };
 
     (void) state;
 
     for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        v2m_options_init(&options);
         options.bitrate = (int32_t) values[i][0];
         options.quality = (int32_t) values[i][1];
         options.track = (int32_t) values[i][2];
@@ -493,9 +518,13 @@ test_impossible_values(void **state)
         options.end_ms = values[i][4];
         options.samplerate = (int32_t) values[i][5];
         options.channels = (int32_t) values[i][6];
+        options.loudness = (int32_t) values[i][7];
 
         assert_int_equal(v2m_options_check(&options, &error), V2M_INVALID);
     }
+
+    v2m_options_init(&options);
+    assert_int_equal(v2m_options_check(&options, &error), V2M_OK);
 }
 
 
@@ -508,6 +537,7 @@ main(void)
         cmocka_unit_test(test_track),
         cmocka_unit_test(test_samplerate),
         cmocka_unit_test(test_channels),
+        cmocka_unit_test(test_loudnorm),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_error_text),

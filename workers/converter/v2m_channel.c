@@ -220,6 +220,7 @@ v2m_channel_put_start(v2m_channel_writer_t      *writer,
     v2m_channel_put_i64(writer, options->end_ms);
     v2m_channel_put_i32(writer, options->samplerate);
     v2m_channel_put_i32(writer, options->channels);
+    v2m_channel_put_i32(writer, options->loudness);
     v2m_channel_put_i64(writer, frame->u.start.length);
     v2m_channel_put_i32(writer, frame->u.start.threads);
 }
@@ -241,6 +242,7 @@ v2m_channel_get_start(v2m_channel_reader_t *reader, v2m_channel_frame_t *frame)
     options->end_ms = v2m_channel_get_i64(reader, -1);
     options->samplerate = v2m_channel_get_i32(reader, -1, INT32_MAX);
     options->channels = v2m_channel_get_i32(reader, -1, INT32_MAX);
+    options->loudness = v2m_channel_get_i32(reader, -1, INT32_MAX);
     frame->u.start.length = v2m_channel_get_i64(reader, 0);
     frame->u.start.threads = v2m_channel_get_i32(reader, 1, 1024);
 }

@@ -8,8 +8,8 @@
  *
  *   parent to child
  *     START     first and once: options (bitrate 32, quality 32, track 32,
- *               start_ms 64, end_ms 64, samplerate 32, channels 32), length
- *               of the video 64, threads 32
+ *               start_ms 64, end_ms 64, samplerate 32, channels 32, loudness
+ *               32), length of the video 64, threads 32
  *     DATA      offset 64, bytes: answers the READ of that offset, with at
  *               least one of the bytes asked for unless the video ends there
  *
@@ -72,6 +72,7 @@ typedef enum {
 /* What a transcoder is at. */
 typedef enum {
     V2M_CHANNEL_COPYING = 1,
+    V2M_CHANNEL_MEASURING,
     V2M_CHANNEL_ENCODING
 } v2m_channel_phase_t;
 

@@ -57,6 +57,7 @@ static const char v2m_local_help[] =
     "      --end=TIME         end here, counted from the video's beginning\n"
     "      --samplerate=HZ    8000 to 48000 (as the video has it)\n"
     "      --channels=NUMBER  1 or 2 (as the video has them, at most 2)\n"
+    "      --loudnorm[=LUFS]  make it as loud as this, -31 to -8 (-16)\n"
     "      --threads=NUMBER   1 to 256 (the number of cores)\n"
     "  -f, -y, --force        replace an MP3 that is there already\n"
     "  -q, --quiet            show nothing but errors\n"
@@ -111,6 +112,24 @@ v2m_local_read_threads(v2m_local_call_t *call, const char *text)
 }
 
 
+static int
+v2m_local_read_option(v2m_local_call_t *call, const char *name,
+                      const char *value)
+{
+    v2m_error_t error;
+
+    if (v2m_options_set(&call->options, name, strlen(name), value,
+                        strlen(value), &error)
+        != V2M_OK)
+    {
+        v2m_local_complain(error.text);
+        return V2M_LOCAL_USAGE;
+    }
+
+    return V2M_LOCAL_DONE;
+}
+
+
 /* What follows the options: two files, and options that fit together. */
 static int
 v2m_local_read_files(v2m_local_call_t *call, int count, char **files)
@@ -141,8 +160,7 @@ v2m_local_read_files(v2m_local_call_t *call, int count, char **files)
 static int
 v2m_local_read(v2m_local_call_t *call, int argc, char **argv)
 {
-    int         rc, letter, index;
-    v2m_error_t error;
+    int rc, letter, index;
 
     static const struct option list[] = {
         { "bitrate", required_argument, NULL, 'o' },
@@ -152,6 +170,7 @@ v2m_local_read(v2m_local_call_t *call, int argc, char **argv)
         { "end", required_argument, NULL, 'o' },
         { "samplerate", required_argument, NULL, 'o' },
         { "channels", required_argument, NULL, 'o' },
+        { "loudnorm", optional_argument, NULL, 'o' },
         { "threads", required_argument, NULL, 't' },
         { "force", no_argument, NULL, 'f' },
         { "quiet", no_argument, NULL, 'q' },
@@ -169,14 +188,8 @@ v2m_local_read(v2m_local_call_t *call, int argc, char **argv)
     {
         switch (letter) {
         case 'o':
-            if (v2m_options_set(&call->options, list[index].name,
-                                strlen(list[index].name), optarg,
-                                strlen(optarg), &error)
-                != V2M_OK)
-            {
-                v2m_local_complain(error.text);
-                rc = V2M_LOCAL_USAGE;
-            }
+            rc = v2m_local_read_option(call, list[index].name,
+                                       optarg != NULL ? optarg : "on");
             break;
 
         case 't':

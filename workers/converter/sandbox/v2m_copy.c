@@ -22,7 +22,8 @@ v2m_copy_is_possible(const v2m_media_t *media, const v2m_options_t *options)
     return media->stream->codecpar->codec_id == AV_CODEC_ID_MP3
            && options->bitrate == -1 && options->quality == -1
            && options->start_ms <= 0 && options->end_ms == -1
-           && options->samplerate == -1 && options->channels == -1;
+           && options->samplerate == -1 && options->channels == -1
+           && options->loudness == -1;
 }
 
 

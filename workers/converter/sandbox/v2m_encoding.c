@@ -409,6 +409,17 @@ v2m_encoding_limit(float *samples, int count)
 }
 
 
+static void
+v2m_encoding_amplify(float *samples, int count, float gain)
+{
+    int i;
+
+    for (i = 0; i < count; i++) {
+        samples[i] *= gain;
+    }
+}
+
+
 int
 v2m_encoding_add(v2m_encoding_t *encoding, AVAudioFifo *queue,
                  v2m_error_t *error)
@@ -443,6 +454,10 @@ v2m_encoding_add(v2m_encoding_t *encoding, AVAudioFifo *queue,
         }
 
         for (i = 0; i < encoding->options.encoder.channels; i++) {
+            if (encoding->options.gain != 1) {
+                v2m_encoding_amplify(planes[i], ready, encoding->options.gain);
+            }
+
             v2m_encoding_limit(planes[i], ready);
         }
 

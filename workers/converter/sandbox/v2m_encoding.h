@@ -20,8 +20,9 @@ typedef struct {
     int                    frame_size; /* of the encoder, samples */
     int                    delay;      /* of the encoder, samples */
     int                    threads;    /* that encode, at least 1 */
-    v2m_joiner_write_pt    write; /* called on the thread that calls these */
-    void                  *data;
+    float               gain;  /* what samples are multiplied by; 1: nothing */
+    v2m_joiner_write_pt write; /* called on the thread that calls these */
+    void               *data;
 } v2m_encoding_options_t;
 
 int v2m_encoding_create(v2m_encoding_t              **encoding,

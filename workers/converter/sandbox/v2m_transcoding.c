@@ -7,6 +7,7 @@
 #include "v2m_copy.h"
 #include "v2m_decoding.h"
 #include "v2m_encoding.h"
+#include "v2m_loudness.h"
 #include "v2m_media.h"
 #include "v2m_mp3.h"
 #include "v2m_tags.h"
@@ -15,6 +16,11 @@
  * Little data can decode to endless sound. */
 #define V2M_TRANSCODING_SPREAD 256
 #define V2M_TRANSCODING_EXTRA  (INT64_C(64) * 1024 * 1024)
+
+/* How much of the time measuring takes, percent. */
+#define V2M_TRANSCODING_MEASURING 40
+
+#define V2M_TRANSCODING_BLOCK 4096 /* samples measured at a time */
 
 #define V2M_TRANSCODING_ENCODER "v2m, libmp3lame"
 
@@ -26,6 +32,9 @@ typedef struct {
     v2m_mp3_t                mp3;
     v2m_encoder_kind_t       kind;
     v2m_encoding_t          *encoding;
+    v2m_loudness_t          *loudness; /* while it is measured */
+    float                    gain;
+    double                   decibels; /* the same, for a person */
     v2m_error_t              uncopied; /* why it was not copied */
 } v2m_run_t;
 
@@ -119,6 +128,7 @@ v2m_run_begin(void *data, int rate, int channels, v2m_error_t *error)
     options.frame_size = run->kind.frame_size;
     options.delay = run->kind.delay;
     options.threads = run->in->threads;
+    options.gain = run->gain;
     options.write = v2m_mp3_add;
     options.data = &run->mp3;
 
@@ -173,6 +183,25 @@ v2m_run_again(v2m_run_t *run, v2m_error_t *error)
 }
 
 
+/* What was decoded, and what else its owner may want to know. */
+static void
+v2m_run_describe(v2m_run_t *run, const char *source)
+{
+    char note[40];
+
+    note[0] = '\0';
+
+    if (run->in->options.loudness != -1) {
+        snprintf(note, sizeof(note), ", %+.1f dB", run->decibels);
+
+    } else if (run->uncopied.text[0] != '\0') {
+        snprintf(note, sizeof(note), ", %.36s", run->uncopied.text);
+    }
+
+    snprintf(run->out->source, sizeof(run->out->source), "%s%s", source, note);
+}
+
+
 static int
 v2m_run_decode_once(v2m_run_t *run, const v2m_taker_t *taker, int whole,
                     v2m_error_t *error)
@@ -190,9 +219,7 @@ v2m_run_decode_once(v2m_run_t *run, const v2m_taker_t *taker, int whole,
 
     rc = v2m_decoding_run(&decoding, error);
 
-    snprintf(run->out->source, sizeof(run->out->source), "%s%s%.36s",
-             decoding.source, run->uncopied.text[0] != '\0' ? ", " : "",
-             run->uncopied.text);
+    v2m_run_describe(run, decoding.source);
 
     return rc;
 }
@@ -217,6 +244,62 @@ v2m_run_decode(v2m_run_t *run, const v2m_taker_t *taker, v2m_error_t *error)
 }
 
 
+/* Begins to measure; of a v2m_taker_t. */
+static int
+v2m_run_begin_measuring(void *data, int rate, int channels, v2m_error_t *error)
+{
+    v2m_run_t *run = data;
+
+    v2m_loudness_destroy(run->loudness);
+
+    return v2m_loudness_create(&run->loudness, rate, channels, error);
+}
+
+
+/* Measures what is ready; of a v2m_taker_t. */
+static int
+v2m_run_take_measure(void *data, AVAudioFifo *queue, v2m_error_t *error)
+{
+    int        n, rc;
+    float      samples[2][V2M_TRANSCODING_BLOCK];
+    float     *planes[2] = { samples[0], samples[1] };
+    v2m_run_t *run = data;
+
+    do {
+        n = av_audio_fifo_read(queue, (void **) planes, V2M_TRANSCODING_BLOCK);
+        rc = n > 0 ? v2m_loudness_add(run->loudness, planes, n, error) : V2M_OK;
+    } while (n > 0 && rc == V2M_OK);
+
+    return rc;
+}
+
+
+/* Decodes all of it for nothing but its loudness, which decides on the
+ * gain. */
+static int
+v2m_run_measure(v2m_run_t *run, v2m_error_t *error)
+{
+    int               rc;
+    const v2m_taker_t taker = { run, v2m_run_begin_measuring,
+                                v2m_run_take_measure };
+
+    v2m_progress_begin(&run->progress, V2M_CHANNEL_MEASURING, 0,
+                       V2M_TRANSCODING_MEASURING);
+    rc = v2m_run_decode(run, &taker, error);
+
+    if (rc == V2M_OK) {
+        run->gain = v2m_loudness_gain(run->loudness, run->in->options.loudness,
+                                      &run->decibels);
+        rc = v2m_run_again(run, error);
+    }
+
+    v2m_loudness_destroy(run->loudness);
+    run->loudness = NULL;
+
+    return rc;
+}
+
+
 static int
 v2m_run_encode(v2m_run_t *run, v2m_error_t *error)
 {
@@ -224,7 +307,9 @@ v2m_run_encode(v2m_run_t *run, v2m_error_t *error)
     int64_t           padding;
     const v2m_taker_t taker = { run, v2m_run_begin, v2m_run_take };
 
-    v2m_progress_begin(&run->progress, V2M_CHANNEL_ENCODING, 0, 100);
+    v2m_progress_begin(
+        &run->progress, V2M_CHANNEL_ENCODING,
+        run->in->options.loudness != -1 ? V2M_TRANSCODING_MEASURING : 0, 100);
     rc = v2m_run_decode(run, &taker, error);
 
     if (rc == V2M_OK) {
@@ -259,6 +344,10 @@ v2m_run(v2m_run_t *run, v2m_error_t *error)
         rc = v2m_run_again(run, error);
     }
 
+    if (rc == V2M_OK && run->in->options.loudness != -1) {
+        rc = v2m_run_measure(run, error);
+    }
+
     return rc == V2M_OK ? v2m_run_encode(run, error) : rc;
 }
 
@@ -277,6 +366,7 @@ v2m_transcode(const v2m_transcoding_t *transcoding,
     run.progress.tell = transcoding->progress;
     run.progress.data = transcoding->progress_data;
     run.progress.percent = -2;
+    run.gain = 1;
 
     rc = v2m_run(&run, error);
 
