@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from conftest import free_ports, wait_for
-from test_notifier import mail_server, make_job, message  # noqa: F401
+from notices import mail_server, make_job, message  # noqa: F401
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

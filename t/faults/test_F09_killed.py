@@ -12,7 +12,7 @@ import checks
 import points
 from conftest import BUILD, wait_for
 from test_converter import line, mp3  # noqa: F401
-from test_notifier import (  # noqa: F401
+from notices import (  # noqa: F401
     mail_server, make_job, message, notifier)
 
 

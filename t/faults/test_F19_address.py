@@ -8,7 +8,7 @@ import urllib.parse
 import pytest
 
 from conftest import BUILD, Relay, wait_for
-from test_notifier import make_job, message
+from notices import make_job, message
 
 NAME = "v2m-backend"
 
