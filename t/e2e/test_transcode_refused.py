@@ -236,14 +236,14 @@ def test_mp4_whose_data_is_elsewhere(kind):
     data = data[:start] + data[end:]
 
     result = channel.transcode(data)
-    channel.assert_refused(result)
+    channel.assert_refused(result, "in another file")
 
 
 def test_reference_in_an_mp4_that_has_its_data():
     target = media.chirp_file("target.mov", "pcm_s16le")
     result = channel.transcode(
         with_reference(target.read_bytes(), alias(target)))
-    channel.assert_refused(result)
+    channel.assert_refused(result, "in another file")
 
 
 NO_MEDIA = {

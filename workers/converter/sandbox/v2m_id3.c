@@ -1,5 +1,6 @@
 #include "v2m_id3.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,10 @@
 
 #define V2M_ID3_LATIN1 0
 #define V2M_ID3_UTF16  1 /* with a byte order mark */
+
+#define V2M_ID3_FRONT     3          /* a picture: the front cover */
+#define V2M_ID3_ORDERED   3          /* a table: the topmost, in order */
+#define V2M_ID3_NO_OFFSET 0xffffffff /* a chapter: go by its time */
 
 
 static void
@@ -193,6 +198,75 @@ v2m_id3_text(v2m_id3_t *id3, const char *frame, const char *text)
     } else {
         v2m_id3_put_byte(id3, V2M_ID3_UTF16);
         v2m_id3_put_utf16(id3, text);
+    }
+
+    v2m_id3_close(id3, place);
+}
+
+
+void
+v2m_id3_picture(v2m_id3_t *id3, const char *type, const unsigned char *bytes,
+                size_t length)
+{
+    size_t place;
+
+    place = v2m_id3_open(id3, "APIC");
+    v2m_id3_put_byte(id3, V2M_ID3_LATIN1);
+    v2m_id3_put(id3, type, strlen(type) + 1);
+    v2m_id3_put_byte(id3, V2M_ID3_FRONT);
+    v2m_id3_put_byte(id3, 0); /* no description */
+    v2m_id3_put(id3, bytes, length);
+    v2m_id3_close(id3, place);
+}
+
+
+/* A chapter's name within the tag. */
+static void
+v2m_id3_put_chapter(v2m_id3_t *id3, int number)
+{
+    char name[24];
+
+    snprintf(name, sizeof(name), "chapter%d", number);
+    v2m_id3_put(id3, name, strlen(name) + 1);
+}
+
+
+size_t
+v2m_id3_chapter(v2m_id3_t *id3, int number, uint32_t start, uint32_t end)
+{
+    size_t place;
+
+    place = v2m_id3_open(id3, "CHAP");
+    v2m_id3_put_chapter(id3, number);
+    v2m_id3_put_number(id3, start);
+    v2m_id3_put_number(id3, end);
+    v2m_id3_put_number(id3, V2M_ID3_NO_OFFSET);
+    v2m_id3_put_number(id3, V2M_ID3_NO_OFFSET);
+
+    return place;
+}
+
+
+void
+v2m_id3_chapter_end(v2m_id3_t *id3, size_t chapter)
+{
+    v2m_id3_close(id3, chapter);
+}
+
+
+void
+v2m_id3_contents(v2m_id3_t *id3, int count)
+{
+    int    i;
+    size_t place;
+
+    place = v2m_id3_open(id3, "CTOC");
+    v2m_id3_put(id3, "contents", sizeof("contents"));
+    v2m_id3_put_byte(id3, V2M_ID3_ORDERED);
+    v2m_id3_put_byte(id3, count);
+
+    for (i = 0; i < count; i++) {
+        v2m_id3_put_chapter(id3, i);
     }
 
     v2m_id3_close(id3, place);

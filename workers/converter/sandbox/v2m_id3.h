@@ -28,6 +28,25 @@ void v2m_id3_free(v2m_id3_t *id3);
 /* A text frame, "TIT2" for example.  text: valid UTF-8. */
 void v2m_id3_text(v2m_id3_t *id3, const char *frame, const char *text);
 
+/* The cover.  type: "image/jpeg" or the like. */
+void v2m_id3_picture(v2m_id3_t *id3, const char *type,
+                     const unsigned char *bytes, size_t length);
+
+/* At most so many chapters fit into their table. */
+#define V2M_ID3_CHAPTERS 255
+
+/*
+ * Begins the chapter of that number, counted from 0, which lasts from start to
+ * end, milliseconds; its title (TIT2) may follow, then v2m_id3_chapter_end()
+ * with what this returned.
+ */
+size_t v2m_id3_chapter(v2m_id3_t *id3, int number, uint32_t start,
+                       uint32_t end);
+void   v2m_id3_chapter_end(v2m_id3_t *id3, size_t chapter);
+
+/* The table of so many chapters. */
+void v2m_id3_contents(v2m_id3_t *id3, int count);
+
 /* Makes it a whole tag. */
 int v2m_id3_end(v2m_id3_t *id3, v2m_error_t *error);
 

@@ -5,6 +5,9 @@
 /* Boxes looked at within one: a file with more of them is nonsense. */
 #define V2M_MASK_BOXES 256
 
+/* Pieces of text in a track that stays: it may hold the chapters. */
+#define V2M_MASK_TEXTS 1000
+
 #define V2M_MASK_HEADER      8
 #define V2M_MASK_LONG_HEADER 16
 
@@ -134,6 +137,38 @@ v2m_mask_find(const v2m_byte_source_t *source, const v2m_mask_box_t *within,
 }
 
 
+/* *found says whether the text in a track's media is too much to stay. */
+static int
+v2m_mask_is_long(const v2m_byte_source_t *source, const v2m_mask_box_t *media,
+                 int *found, v2m_error_t *error)
+{
+    int            i, rc;
+    unsigned char  count[4];
+    v2m_mask_box_t box, within;
+
+    static const char *const path[] = { "minf", "stbl", "stsz" };
+
+    box = *media;
+
+    for (i = 0; i < 3; i++) {
+        within = box;
+        rc = v2m_mask_find(source, &within, path[i], &box, found, error);
+
+        if (rc != V2M_OK || !*found) {
+            *found = 1;
+            return rc;
+        }
+    }
+
+    rc = v2m_mask_read(source, box.body + V2M_MASK_HANDLER, count,
+                       sizeof(count), found, error);
+
+    *found = !*found || v2m_mask_number(count, 4) > V2M_MASK_TEXTS;
+
+    return rc;
+}
+
+
 /* *found says whether the track is known to be no sound. */
 static int
 v2m_mask_is_silent(const v2m_byte_source_t *source, const v2m_mask_box_t *track,
@@ -157,6 +192,52 @@ v2m_mask_is_silent(const v2m_byte_source_t *source, const v2m_mask_box_t *track,
     if (rc == V2M_OK && *found) {
         *found = memcmp(type, "soun", sizeof(type)) != 0;
     }
+
+    if (rc == V2M_OK && *found && memcmp(type, "text", sizeof(type)) == 0) {
+        rc = v2m_mask_is_long(source, &media, found, error);
+    }
+
+    return rc;
+}
+
+
+/* *found says whether a sound track's data is in another file: whether one of
+ * its data references lacks the flag that it is in this one. */
+static int
+v2m_mask_is_elsewhere(const v2m_byte_source_t *source,
+                      const v2m_mask_box_t *track, int *found,
+                      v2m_error_t *error)
+{
+    int            i, rc;
+    unsigned char  flags[4];
+    v2m_mask_box_t box, within;
+
+    static const char *const path[] = { "mdia", "minf", "dinf", "dref" };
+
+    box = *track;
+    rc = V2M_OK;
+    *found = 1;
+
+    for (i = 0; rc == V2M_OK && *found && i < 4; i++) {
+        within = box;
+        rc = v2m_mask_find(source, &within, path[i], &box, found, error);
+    }
+
+    /* the first one: who needs several is not known to exist */
+
+    within = box;
+
+    if (rc == V2M_OK && *found) {
+        rc = v2m_mask_box(source, within.body + V2M_MASK_HANDLER, within.end,
+                          &box, found, error);
+    }
+
+    if (rc == V2M_OK && *found) {
+        rc =
+            v2m_mask_read(source, box.body, flags, sizeof(flags), found, error);
+    }
+
+    *found = *found && (flags[3] & 1) == 0;
 
     return rc;
 }
@@ -194,6 +275,14 @@ v2m_mask_look(v2m_mask_t *mask, const v2m_mask_box_t *index, v2m_error_t *error)
 
             if (found) {
                 mask->places[mask->count++] = box.start + 4;
+
+            } else {
+                rc = v2m_mask_is_elsewhere(&mask->source, &box, &found, error);
+                if (rc != V2M_OK) {
+                    return rc;
+                }
+
+                mask->elsewhere |= found;
             }
         }
 
@@ -250,6 +339,7 @@ v2m_mask_open(v2m_mask_t *mask, const v2m_byte_source_t *source,
 
     mask->source = *source;
     mask->count = 0;
+    mask->elsewhere = 0;
     masked->data = mask;
     masked->size = v2m_mask_size;
     masked->read_at = v2m_mask_read_at;

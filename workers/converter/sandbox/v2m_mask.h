@@ -1,6 +1,7 @@
 /*
  * An MP4 or QuickTime file without the tracks that are no sound: FFmpeg would
- * keep the index of every frame of the video in memory.
+ * keep the index of every frame of the video in memory.  Short tracks of text
+ * stay, because chapters are kept in one.
  */
 
 #ifndef V2M_MASK_H
@@ -17,6 +18,8 @@ typedef struct {
     v2m_byte_source_t source;
     int64_t           places[V2M_MASK_TRACKS]; /* types of boxes to hide */
     int               count;                   /* of these; 0: nothing */
+    int               elsewhere; /* the data of a sound track is said to be in
+                                    another file */
 } v2m_mask_t;
 
 /*

@@ -114,7 +114,6 @@ v2m_media_open_format(v2m_media_t *media, const AVInputFormat *format,
     av_dict_set(&options, "protocol_whitelist", "", 0);
     av_dict_set(&options, "probesize", V2M_MEDIA_TRACKS_PROBE, 0);
     av_dict_set(&options, "fpsprobesize", "0", 0);
-    av_dict_set(&options, "ignore_chapters", "1", 0);
 
     /* frees the context when it fails */
     rc = avformat_open_input(&media->format, "", format, &options);
@@ -313,6 +312,12 @@ v2m_media_open(v2m_media_t *media, const v2m_byte_source_t *source, int track,
 
     if (rc == V2M_OK) {
         rc = v2m_avio_open(&media->input, &masked, error);
+    }
+
+    if (rc == V2M_OK && media->mask.elsewhere) {
+        rc = v2m_error_set(error, V2M_INVALID,
+                           "the sound of this video is in another file, to "
+                           "which it only refers");
     }
 
     if (rc == V2M_OK) {

@@ -163,3 +163,22 @@ v2m_tags_write(v2m_id3_t *id3, const AVDictionary *tags)
         v2m_tags_write_date(id3, tag->value);
     }
 }
+
+
+void
+v2m_tags_write_one(v2m_id3_t *id3, const char *frame, const AVDictionary *from,
+                   const char *name)
+{
+    AVDictionary            *tags;
+    const AVDictionaryEntry *tag;
+
+    tags = NULL;
+    v2m_tags_copy_one(&tags, from, name);
+    tag = av_dict_get(tags, name, NULL, 0);
+
+    if (tag != NULL) {
+        v2m_id3_text(id3, frame, tag->value);
+    }
+
+    av_dict_free(&tags);
+}

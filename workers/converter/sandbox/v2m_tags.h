@@ -20,4 +20,8 @@ void v2m_tags_copy_language(AVDictionary **tags, const AVDictionary *track);
 /* Puts them into the MP3's tag. */
 void v2m_tags_write(v2m_id3_t *id3, const AVDictionary *tags);
 
+/* Puts the one of that name, made valid, into a text frame. */
+void v2m_tags_write_one(v2m_id3_t *id3, const char *frame,
+                        const AVDictionary *from, const char *name);
+
 #endif /* V2M_TAGS_H */

@@ -7,6 +7,7 @@
 #include "v2m_copy.h"
 #include "v2m_decoding.h"
 #include "v2m_encoding.h"
+#include "v2m_extras.h"
 #include "v2m_loudness.h"
 #include "v2m_media.h"
 #include "v2m_mp3.h"
@@ -59,6 +60,9 @@ v2m_run_open_mp3(v2m_run_t *run, const char *encoder, v2m_error_t *error)
     if (encoder != NULL) {
         v2m_id3_text(&id3, "TSSE", encoder);
     }
+
+    v2m_extras_write_chapters(&id3, &run->media, &run->in->options);
+    v2m_extras_write_cover(&id3, &run->media);
 
     rc = v2m_id3_end(&id3, error);
 
