@@ -33,6 +33,7 @@ v2m_job_init(v2m_job_t *job)
     job->state = V2M_JOB_UPLOADING;
     job->notified = V2M_NOTIFIED_NONE;
     job->progress = -1;
+    job->remaining_s = -1;
     job->duration_ms = -1;
     v2m_options_init(&job->options);
 }
@@ -225,6 +226,15 @@ v2m_job_json_object(const v2m_job_t *job)
     failed |= json_object_set_new(
         object, "progress",
         job->progress < 0 ? json_null() : json_integer(job->progress));
+
+    if (job->state == V2M_JOB_CONVERTING && job->phase[0] != '\0') {
+        failed |=
+            json_object_set_new(object, "phase", v2m_json_text(job->phase));
+        failed |= json_object_set_new(object, "remaining",
+                                      job->remaining_s < 0
+                                          ? json_null()
+                                          : json_integer(job->remaining_s));
+    }
 
     if (job->state == V2M_JOB_FAILED) {
         failed |=

@@ -36,6 +36,8 @@ typedef struct {
     int     requeued; /* how often its message was sent anew, being lost */
 } v2m_job_mail_t;
 
+#define V2M_JOB_PHASE 16
+
 /* Strings and lists are malloc'ed and owned by the job; NULL means "not
  * there". */
 typedef struct {
@@ -48,19 +50,21 @@ typedef struct {
     v2m_job_notified_t notified;
     int                published;   /* the broker confirmed the message */
     int32_t            progress;    /* percent, 0 to 100; -1: unknown */
-    int64_t            size;        /* of the video, bytes */
-    int64_t            mp3_size;    /* bytes, 0 until ready */
-    int64_t            duration_ms; /* of the MP3; -1: unknown */
-    int64_t            created_ms;  /* since the epoch, UTC */
-    int64_t            updated_ms;  /* since the epoch, UTC */
-    int64_t            finished_ms; /* its end state; 0: none, or not noted */
-    int                requeued;    /* how often its message was sent anew */
-    int                video_gone;  /* the video was removed, or is being */
-    int                expired;     /* all of it is being removed */
-    v2m_job_mail_t     mail;
-    v2m_options_t      options;
-    v2m_id_t          *attempts; /* file ids that MP3s were written under */
-    size_t             attempt_count;
+    int32_t            remaining_s; /* of the conversion; -1: unknown */
+    char    phase[V2M_JOB_PHASE];   /* what the converter is at; empty: none */
+    int64_t size;                   /* of the video, bytes */
+    int64_t mp3_size;               /* bytes, 0 until ready */
+    int64_t duration_ms;            /* of the MP3; -1: unknown */
+    int64_t created_ms;             /* since the epoch, UTC */
+    int64_t updated_ms;             /* since the epoch, UTC */
+    int64_t finished_ms;            /* its end state; 0: none, or not noted */
+    int     requeued;               /* how often its message was sent anew */
+    int     video_gone;             /* the video was removed, or is being */
+    int     expired;                /* all of it is being removed */
+    v2m_job_mail_t mail;
+    v2m_options_t  options;
+    v2m_id_t      *attempts; /* file ids that MP3s were written under */
+    size_t         attempt_count;
 } v2m_job_t;
 
 /* Empties a job: no strings, uploading, no options.  Does not free. */

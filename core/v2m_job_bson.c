@@ -1,5 +1,6 @@
 #include "v2m_job_bson.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,6 +229,13 @@ v2m_job_take_field(v2m_job_t *job, bson_iter_t *iter)
 
     } else if (strcmp(key, "progress") == 0) {
         job->progress = (int32_t) bson_iter_as_int64(iter);
+
+    } else if (strcmp(key, "remaining") == 0) {
+        job->remaining_s = (int32_t) bson_iter_as_int64(iter);
+
+    } else if (strcmp(key, "phase") == 0 && BSON_ITER_HOLDS_UTF8(iter)) {
+        snprintf(job->phase, sizeof(job->phase), "%s",
+                 bson_iter_utf8(iter, NULL));
 
     } else if (strcmp(key, "size") == 0) {
         job->size = bson_iter_as_int64(iter);

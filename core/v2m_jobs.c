@@ -300,6 +300,7 @@ v2m_jobs_start_begin(v2m_jobs_change_t *change, const v2m_id_t id)
     BSON_APPEND_UTF8(&change->set, "state",
                      v2m_job_state_name(V2M_JOB_CONVERTING));
     BSON_APPEND_INT32(&change->set, "progress", 0);
+    BSON_APPEND_INT32(&change->set, "remaining", -1);
 }
 
 
@@ -351,7 +352,7 @@ v2m_jobs_discard_attempts(v2m_mongo_t *mongo, const v2m_job_t *job,
 
 int
 v2m_jobs_progress(v2m_mongo_t *mongo, const v2m_id_t id, int32_t percent,
-                  v2m_error_t *error)
+                  int32_t remaining_s, const char *phase, v2m_error_t *error)
 {
     int               rc;
     v2m_jobs_change_t change;
@@ -360,6 +361,8 @@ v2m_jobs_progress(v2m_mongo_t *mongo, const v2m_id_t id, int32_t percent,
 
     v2m_jobs_change_begin(&change, id, states);
     BSON_APPEND_INT32(&change.set, "progress", percent);
+    BSON_APPEND_INT32(&change.set, "remaining", remaining_s);
+    BSON_APPEND_UTF8(&change.set, "phase", phase);
 
     rc = v2m_jobs_change_end(mongo, &change, error);
 

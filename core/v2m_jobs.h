@@ -80,8 +80,11 @@ int v2m_jobs_start_attempt(v2m_mongo_t *mongo, const v2m_id_t id,
 int v2m_jobs_discard_attempts(v2m_mongo_t *mongo, const v2m_job_t *job,
                               v2m_error_t *error);
 
-/* Progress in percent, -1: unknown; ignored unless converting. */
+/* Notes how far a conversion is: percent and seconds that are left, -1:
+ * unknown, and a word for what it is at (shorter than V2M_JOB_PHASE); ignored
+ * unless converting. */
 int v2m_jobs_progress(v2m_mongo_t *mongo, const v2m_id_t id, int32_t percent,
+                      int32_t remaining_s, const char *phase,
                       v2m_error_t *error);
 
 /*

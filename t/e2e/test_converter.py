@@ -5,6 +5,7 @@ Whatever happens, there is one result, one mail, and nothing else is left."""
 import json
 import os
 import pathlib
+import re
 import signal
 
 import bson
@@ -249,16 +250,21 @@ def test_child_killed_again_and_again(line):
     line.over()
 
 
-@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGXCPU])
-def test_child_crashes(line, number):
+@pytest.mark.parametrize("number, word", [
+    (signal.SIGABRT, "crash"), (signal.SIGXCPU, "processor time")])
+def test_child_crashes(line, number, word):
     """The file's fault: it is not tried again."""
-    converter = line.converter()
+    converter = line.converter(V2M_TIME_LIMIT=1000, V2M_THREADS=2)
     job_id = line.put(checks.long_clip())
     line.converting(job_id)
+    assert line.job(job_id)["phase"] == "encoding"
+    assert line.job(job_id)["remaining"] >= -1
+    limits = pathlib.Path(f"/proc/{child(converter)}/limits").read_text()
+    assert re.search(r"^Max cpu time +5000 +5001 ", limits, re.MULTILINE)
     os.kill(child(converter), number)
     job = line.end(job_id, "failed")
     assert checks.attempts(converter.log, job_id) == 1
-    assert "crash" in job["reason"]
+    assert word in job["reason"]
     line.over()
 
 

@@ -86,6 +86,7 @@ test_json_states(void **state)
 
     job = example(V2M_JOB_READY);
     job.progress = 100;
+    strcpy(job.phase, "encoding");
     job.notified = V2M_NOTIFIED_SENT;
     job.mp3_size = 4321;
     job.duration_ms = 83500;
@@ -213,6 +214,14 @@ test_json_options(void **state)
                     "\"end\":83.456,\"samplerate\":44100,\"channels\":1,"
                     "\"loudnorm\":-16.5}}");
 
+    job.state = V2M_JOB_CONVERTING;
+    job.progress = 0;
+    strcpy(job.phase, "encoding");
+    assert_json_has(&job, "\"progress\":0,\"phase\":\"encoding\","
+                          "\"remaining\":null,\"created\"");
+    job.remaining_s = 0;
+    assert_json_has(&job, "\"remaining\":0,");
+
     v2m_options_init(&job.options);
     job.options.quality = 0;
     assert_json_has(&job, "\"options\":{\"quality\":0}}");
@@ -333,6 +342,8 @@ test_bson(void **state)
     BSON_APPEND_UTF8(&record, "notified", "sent");
     BSON_APPEND_BOOL(&record, "published", true);
     BSON_APPEND_INT32(&record, "progress", 100);
+    BSON_APPEND_INT32(&record, "remaining", 12);
+    BSON_APPEND_UTF8(&record, "phase", "a word that is far too long");
     BSON_APPEND_INT64(&record, "size", INT64_C(5000000000));
     BSON_APPEND_DOUBLE(&record, "mp3_size", 4321);
     BSON_APPEND_INT32(&record, "duration_ms", 83500);
@@ -354,6 +365,8 @@ test_bson(void **state)
     assert_int_equal(job.notified, V2M_NOTIFIED_SENT);
     assert_int_equal(job.published, 1);
     assert_int_equal(job.progress, 100);
+    assert_int_equal(job.remaining_s, 12);
+    assert_string_equal(job.phase, "a word that is ");
     assert_int_equal(job.size, INT64_C(5000000000));
     assert_int_equal(job.mp3_size, 4321);
     assert_int_equal(job.duration_ms, 83500);

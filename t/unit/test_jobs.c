@@ -77,7 +77,7 @@ apply(const v2m_id_t id, test_transition_t transition)
     case TEST_START:
         return v2m_jobs_start(mongo, id, &error);
     case TEST_PROGRESS:
-        return v2m_jobs_progress(mongo, id, 42, &error);
+        return v2m_jobs_progress(mongo, id, 42, 7, "encoding", &error);
     case TEST_READY:
         return v2m_jobs_ready(mongo, id, id, 5, 7, &error);
     case TEST_FAIL:
@@ -210,7 +210,7 @@ test_fields(void **state)
     assert_int_equal(job.progress, 0);
     v2m_job_free(&job);
 
-    assert_ok(v2m_jobs_progress(mongo, id, 42, &error), &error);
+    assert_ok(v2m_jobs_progress(mongo, id, 42, 7, "encoding", &error), &error);
     job = get(id);
     assert_int_equal(job.progress, 42);
     v2m_job_free(&job);

@@ -60,7 +60,7 @@ test_stuck(void **state)
                      1);
     while (now_ms() <= job.updated_ms + 1) {
     }
-    assert_ok(v2m_jobs_progress(mongo, id, 0, &error), &error);
+    assert_ok(v2m_jobs_progress(mongo, id, 0, -1, "copying", &error), &error);
     assert_int_equal(found(v2m_jobs_stuck_converting, job.updated_ms + 1, id),
                      0);
     v2m_job_free(&job);

@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -229,8 +230,23 @@ v2m_child_lift(int *fd)
 }
 
 
+/* Limits the processor time of a process that may have ended already. */
+static void
+v2m_child_limit(pid_t pid, int64_t cpu_s)
+{
+    struct rlimit limit;
+
+    if (cpu_s > 0) {
+        limit.rlim_cur = (rlim_t) cpu_s;
+        limit.rlim_max = (rlim_t) cpu_s + 1;
+        prlimit(pid, RLIMIT_CPU, &limit, NULL);
+    }
+}
+
+
 int
-v2m_child_start(v2m_child_t *child, const char *path, v2m_error_t *error)
+v2m_child_start(v2m_child_t *child, const char *path, int64_t cpu_s,
+                v2m_error_t *error)
 {
     int rc, ends[2], log[2];
 
@@ -263,6 +279,7 @@ v2m_child_start(v2m_child_t *child, const char *path, v2m_error_t *error)
                              strerror(rc));
     }
 
+    v2m_child_limit(child->pid, cpu_s);
     child->fd = ends[0];
     child->log_fd = log[0];
 

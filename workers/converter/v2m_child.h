@@ -6,6 +6,7 @@
 #ifndef V2M_CHILD_H
 #define V2M_CHILD_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "v2m_error.h"
@@ -30,12 +31,14 @@ typedef enum {
 int v2m_child_find(char **path, v2m_error_t *error);
 
 /*
- * Starts the program at the path.  It gets no setting of ours: secrets are not
- * in its environment.  To be ended with v2m_child_end() when this is V2M_OK.
- * The calling thread must outlive the child, which is killed when that thread
- * ends.
+ * Starts the program at the path, for at most cpu_s seconds of processor time
+ * (0: without such a limit), after which SIGXCPU ends it.  It gets no setting
+ * of ours: secrets are not in its environment.  To be ended with
+ * v2m_child_end() when this is V2M_OK. The calling thread must outlive the
+ * child, which is killed when that thread ends.
  */
-int v2m_child_start(v2m_child_t *child, const char *path, v2m_error_t *error);
+int v2m_child_start(v2m_child_t *child, const char *path, int64_t cpu_s,
+                    v2m_error_t *error);
 
 /*
  * Waits up to timeout_ms for the child to end by itself (it has nothing to do

@@ -12,13 +12,17 @@
 /* At most two writes of progress a second. */
 #define V2M_CONVERSION_PROGRESS_MS 500
 
+/* How long a conversion will take is known only after a while. */
+#define V2M_CONVERSION_GUESS_MS 1000
+
 typedef struct {
-    v2m_conversion_t *conversion;
-    v2m_session_t     session;
-    v2m_input_t      *input;
-    int32_t           recorded; /* percent in the job's record */
-    int64_t           recorded_ms;
-    int               unrecorded; /* a failure to record was logged */
+    v2m_conversion_t   *conversion;
+    v2m_session_t       session;
+    v2m_input_t        *input;
+    v2m_channel_phase_t phase;    /* in the job's record */
+    int32_t             recorded; /* percent, likewise */
+    int64_t             recorded_ms;
+    int                 unrecorded; /* a failure to record was logged */
 } v2m_stored_t;
 
 
@@ -70,6 +74,40 @@ v2m_stored_restart(void *data, v2m_error_t *error)
 }
 
 
+static const char *
+v2m_stored_phase(v2m_channel_phase_t phase)
+{
+    switch (phase) {
+    case V2M_CHANNEL_COPYING:
+        return "copying";
+
+    case V2M_CHANNEL_MEASURING:
+        return "measuring";
+
+    default: /* V2M_CHANNEL_ENCODING */
+        return "encoding";
+    }
+}
+
+
+/* Seconds that are left if it goes on as it did; -1: too early to tell. */
+static int32_t
+v2m_stored_remaining(const v2m_stored_t *stored, int32_t percent, int64_t now)
+{
+    int64_t took, left;
+
+    took = now - stored->session.began_ms;
+
+    if (percent < 1 || took < V2M_CONVERSION_GUESS_MS) {
+        return -1;
+    }
+
+    left = took * (100 - percent) / percent / 1000;
+
+    return left < INT32_MAX ? (int32_t) left : INT32_MAX;
+}
+
+
 /* The record is for people who look: without it the conversion goes on. */
 static void
 v2m_stored_progress(void *data, v2m_channel_phase_t phase, int32_t percent)
@@ -79,18 +117,18 @@ v2m_stored_progress(void *data, v2m_channel_phase_t phase, int32_t percent)
     v2m_stored_t     *stored = data;
     v2m_conversion_t *conversion;
 
-    (void) phase;
-
     conversion = stored->conversion;
     now = v2m_clock_ms();
 
-    if (percent == stored->recorded
+    if ((percent == stored->recorded && phase == stored->phase)
         || now - stored->recorded_ms < V2M_CONVERSION_PROGRESS_MS)
     {
         return;
     }
 
-    if (v2m_jobs_progress(conversion->mongo, conversion->job, percent, &error)
+    if (v2m_jobs_progress(conversion->mongo, conversion->job, percent,
+                          v2m_stored_remaining(stored, percent, now),
+                          v2m_stored_phase(phase), &error)
             != V2M_OK
         && !stored->unrecorded)
     {
@@ -99,6 +137,7 @@ v2m_stored_progress(void *data, v2m_channel_phase_t phase, int32_t percent)
                 "cannot record the progress: %s", error.text);
     }
 
+    stored->phase = phase;
     stored->recorded = percent;
     stored->recorded_ms = v2m_clock_ms();
 }

@@ -224,6 +224,12 @@ static int
 v2m_session_lost(const v2m_session_t *session, v2m_child_end_t end, int number,
                  v2m_error_t *error)
 {
+    if (end == V2M_CHILD_CRASHED && number == SIGXCPU) {
+        return v2m_error_set(error, V2M_INVALID,
+                             "the conversion took more processor time than it "
+                             "may take");
+    }
+
     switch (end) {
     case V2M_CHILD_CRASHED:
         v2m_log(V2M_LOG_ERROR, session->job,
@@ -256,7 +262,12 @@ v2m_session_run(v2m_session_t *session, v2m_error_t *error)
     session->heard_ms = session->began_ms;
     session->kept = -1;
 
-    rc = v2m_child_start(&session->child, session->transcoder, error);
+    /* more than all its threads can use until the limit, in case nobody looks
+     * at that */
+
+    rc = v2m_child_start(&session->child, session->transcoder,
+                         session->limit_ms / 1000 * (2 * session->threads + 1),
+                         error);
     if (rc != V2M_OK) {
         return rc;
     }
