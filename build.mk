@@ -126,6 +126,21 @@ $(B)/t/unit/%: $(B)/obj/t/unit/%.o $(B)/libtested.a
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(AUTH_LIBS) $(CORE_LIBS) \
 	    $(CURL_LIBS) $(HEALTH_LIBS) $(FFMPEG_LIBS) $(LOUDNESS_LIBS) -lm -lseccomp
 
+# The transcoder under libFuzzer, which takes clang and libclang-rt-dev.
+FUZZ_SOURCES := t/fuzz/fuzz_transcode.c \
+                $(filter-out %/v2m_transcode.c %/v2m_remote.c %/v2m_sandbox.c,$(CHILD_SOURCES)) \
+                $(patsubst %,core/v2m_%.c,error options utf8)
+
+.PHONY: fuzz
+fuzz: $(B)/fuzz-transcode
+
+$(B)/fuzz-transcode: $(FUZZ_SOURCES) $(wildcard t/fuzz/*.h workers/converter/sandbox/*.h)
+	@mkdir -p $(@D)
+	$(call line,LINK,$@) clang $(CPPFLAGS) $(FFMPEG_CFLAGS) -Iworkers/converter \
+	    -Iworkers/converter/sandbox -std=c11 -g -O1 -pthread \
+	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+	    -o $@ $(FUZZ_SOURCES) $(FFMPEG_LIBS) $(LOUDNESS_LIBS) -lm
+
 # What the benchmarks compare the gateway with.
 $(B)/bench/gridfs-bucket: $(B)/obj/bench/gridfs_bucket.o
 	@mkdir -p $(@D)
