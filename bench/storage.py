@@ -11,8 +11,10 @@ from bench import BUCKET, MIB, RUN, Stack, in_turn, random_file, run, timed
 MEMORY_STORE = "mongodb://localhost:27017/"
 
 
-def pairs(stack, size, runs):
+def pairs(stack, runs, size, read_size):
+    """Files of so many MiB, written and read."""
     path = random_file(f"{size}.bin", size * MIB)
+    read_path = random_file(f"{read_size}.bin", read_size * MIB)
     uri = stack.env["V2M_MONGO_URI"]
 
     def upload():
@@ -31,16 +33,16 @@ def pairs(stack, size, runs):
 
     uploads = in_turn(runs, upload, bucket_put)
 
-    file_id = run(BUCKET, "put", uri, "mp3s", path).strip()
+    file_id = run(BUCKET, "put", uri, "mp3s", read_path).strip()
     make_ready(stack, file_id)
 
     def download():
-        return size / timed(lambda: run(
+        return read_size / timed(lambda: run(
             "curl", "-sSf", "-o", "/dev/null", "-H", stack.bearer,
             f"{stack.url}/download?fid={file_id}"))
 
     def bucket_get():
-        return size / timed(lambda: run(BUCKET, "get", uri, "mp3s", file_id))
+        return read_size / timed(lambda: run(BUCKET, "get", uri, "mp3s", file_id))
 
     downloads = in_turn(runs, download, bucket_get)
     stack.forget("mp3s", file_id)
@@ -70,7 +72,7 @@ def report_pairs(report, names, uploads, downloads, targets, store):
 def usual(report, runs):
     """Rows 1 and 2."""
     with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack:
-        uploads, downloads = pairs(stack, 128, runs)
+        uploads, downloads = pairs(stack, runs, 128, 128)
     report_pairs(report, ("1", "2"), uploads, downloads, (1.3, 1.0),
                  "the local stack's store")
 
@@ -80,6 +82,8 @@ def in_memory(report, runs):
     with memory_store.running(RUN / "memory-store"):
         with Stack("mariadb", "rabbitmq", "gateway", name="in-memory",
                    port=18420, V2M_MONGO_URI=MEMORY_STORE) as stack:
-            uploads, downloads = pairs(stack, 256, runs)
+            # the store answers the bucket with the whole file in one message,
+            # and libmongoc takes 48 MB at most
+            uploads, downloads = pairs(stack, runs, 256, 40)
     report_pairs(report, ("2b", "2b"), uploads, downloads, (1.0, 1.0),
                  "in-memory store")

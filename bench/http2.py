@@ -1,0 +1,103 @@
+"""Row 2c: HTTP/2 beside HTTP/1.1, both with TLS."""
+
+import json
+import os
+import socket
+import subprocess
+
+from bench import (BUCKET, BUILD, MIB, PORT, ROOT, RUN, Stack, in_turn,
+                   random_file, run, timed, wait_for)
+from storage import make_ready
+
+TLS_PORT = PORT + 60
+
+CONF = """
+load_module {build}/ngx_http_v2m_module.so;
+daemon off;
+worker_processes auto;
+user root;
+pid {run}/nginx.pid;
+error_log stderr;
+thread_pool v2m_storage threads=16 max_queue=1024;
+thread_pool v2m_login threads=1 max_queue=64;
+events {{ worker_connections 4096; }}
+http {{
+    include {root}/nginx-conf/v2m-http.conf;
+    access_log off;
+    client_body_temp_path {run}/temp;
+    server {{
+        listen 127.0.0.1:{port} ssl http2;
+        ssl_certificate {run}/certificate.pem;
+        ssl_certificate_key {run}/key.pem;
+        include {root}/nginx-conf/v2m-locations.conf;
+    }}
+}}
+"""
+
+
+class TlsGateway:
+    """The gateway as it is deployed: with TLS, for both protocols."""
+
+    def __init__(self, stack):
+        self.stack = stack
+
+    def __enter__(self):
+        self.run = RUN / "tls"
+        self.run.mkdir(parents=True, exist_ok=True)
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+            "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
+            "-keyout", self.run / "key.pem", "-out",
+            self.run / "certificate.pem")
+        conf = self.run / "nginx.conf"
+        conf.write_text(CONF.format(build=BUILD, run=self.run, root=ROOT,
+                                    port=TLS_PORT))
+        with open(self.run / "error.log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["nginx", "-p", str(self.run), "-c", str(conf), "-e",
+                 "stderr"], stderr=log, env=dict(os.environ, **self.stack.env))
+        wait_for(self.answers, 10, "nginx with TLS")
+        return self
+
+    def answers(self):
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", TLS_PORT)) == 0
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(30)
+
+    def curl(self, protocol, path, *arguments):
+        return run("curl", "-sSfk", protocol, "-H", self.stack.bearer, "-H",
+                   "Expect:", *arguments, f"https://127.0.0.1:{TLS_PORT}{path}")
+
+
+def beside_http1(report, runs):
+    size = 128
+    path = random_file(f"{size}.bin", size * MIB)
+
+    with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack, \
+            TlsGateway(stack) as gateway:
+
+        def upload(protocol):
+            answers = []
+            seconds = timed(lambda: answers.append(gateway.curl(
+                protocol, "/upload/", "-T", path)))
+            stack.forget("videos", json.loads(answers[0])["id"])
+            return size / seconds
+
+        report.ratio("2c", "upload over HTTP/2", "HTTP/1.1", in_turn(
+            runs, lambda: upload("--http2"), lambda: upload("--http1.1")),
+            0.8, unit="MiB/s")
+
+        job = run(BUCKET, "put", stack.env["V2M_MONGO_URI"], "mp3s",
+                  path).strip()
+        make_ready(stack, job)
+
+        def download(protocol):
+            return size / timed(lambda: gateway.curl(
+                protocol, f"/download?fid={job}", "-o", "/dev/null"))
+
+        report.ratio("2c", "download over HTTP/2", "HTTP/1.1", in_turn(
+            runs, lambda: download("--http2"), lambda: download("--http1.1")),
+            0.8, unit="MiB/s")
+        stack.forget("mp3s", job)
