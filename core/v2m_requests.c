@@ -203,6 +203,24 @@ v2m_requests_race(v2m_request_t *request, v2m_job_t *job, v2m_job_t *found,
 
 
 int
+v2m_requests_prepare(v2m_mongo_t *mongo, v2m_error_t *error)
+{
+    int    rc;
+    bson_t keys;
+
+    bson_init(&keys);
+    BSON_APPEND_INT32(&keys, "created", 1);
+
+    rc = v2m_mongo_index(mongo, V2M_REQUESTS_DATABASE, V2M_REQUESTS_COLLECTION,
+                         &keys, 0, error);
+
+    bson_destroy(&keys);
+
+    return rc;
+}
+
+
+int
 v2m_requests_begin(v2m_mongo_t *mongo, const char *key, v2m_job_t *job,
                    v2m_job_t *found, v2m_error_t *error)
 {

@@ -20,6 +20,12 @@
 #include "v2m_job.h"
 #include "v2m_mongo.h"
 
+/* How long a key is remembered, at least: a day, in milliseconds. */
+#define V2M_REQUESTS_KEEP_MS (24 * 3600 * 1000)
+
+/* Makes the collection's index if it is not there. */
+int v2m_requests_prepare(v2m_mongo_t *mongo, v2m_error_t *error);
+
 /*
  * Begins the job (see v2m_jobs_begin()) as the one of its user's key, printable
  * ASCII.  V2M_CONFLICT: the key is that of another job, which is in *found, to

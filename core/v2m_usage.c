@@ -13,7 +13,8 @@ typedef struct {
 static int
 v2m_usage_add(void *data, const bson_t *document, v2m_error_t *error)
 {
-    int64_t          bytes;
+    int              video_removed;
+    int64_t          video, mp3;
     v2m_id_t         id;
     bson_iter_t      iter;
     v2m_job_state_t  state;
@@ -21,7 +22,9 @@ v2m_usage_add(void *data, const bson_t *document, v2m_error_t *error)
 
     (void) error;
 
-    bytes = 0;
+    video = 0;
+    mp3 = 0;
+    video_removed = 0;
     state = V2M_JOB_READY;
 
     if (!bson_iter_init(&iter, document)) {
@@ -41,12 +44,18 @@ v2m_usage_add(void *data, const bson_t *document, v2m_error_t *error)
         } else if (strcmp(key, "state") == 0 && BSON_ITER_HOLDS_UTF8(&iter)) {
             v2m_job_state_parse(&state, bson_iter_utf8(&iter, NULL));
 
-        } else if (BSON_ITER_HOLDS_NUMBER(&iter)) {
-            bytes += bson_iter_as_int64(&iter);
+        } else if (strcmp(key, "size") == 0) {
+            video = bson_iter_as_int64(&iter);
+
+        } else if (strcmp(key, "mp3_size") == 0) {
+            mp3 = bson_iter_as_int64(&iter);
+
+        } else if (strcmp(key, "video_removed") == 0) {
+            video_removed = bson_iter_as_bool(&iter);
         }
     }
 
-    sum->usage->bytes += bytes;
+    sum->usage->bytes += mp3 + (video_removed ? 0 : video);
 
     if (state != V2M_JOB_READY && state != V2M_JOB_FAILED) {
         sum->usage->jobs++;
@@ -64,7 +73,8 @@ v2m_usage(v2m_mongo_t *mongo, const char *username, const v2m_id_t except,
     bson_t          filter, opts, fields;
     v2m_usage_sum_t sum;
 
-    static const char *const names[] = { "state", "size", "mp3_size" };
+    static const char *const names[] = { "state", "size", "mp3_size",
+                                         "video_removed" };
 
     memset(usage, 0, sizeof(v2m_usage_t));
     sum.except = except;

@@ -310,6 +310,23 @@ def test_keeps_jobs_for_a_time(stack, sweep):
         assert stack.count("mp3s", stack.job(job)["mp3_fid"]) == (1, 1)
 
 
+def test_forgets_keys(stack, sweep):
+    """Those of uploads of yesterday."""
+    requests = stack.mongo["v2m"]["requests"]
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for name, hours in (("old", 25), ("new", 23)):
+        requests.insert_one({
+            "_id": f"{name}-key\nsweep@example.com", "job": bson.ObjectId(),
+            "created": now - datetime.timedelta(hours=hours)})
+
+    sweep("--dry-run")
+    assert requests.count_documents({"_id": {"$regex": "^old-key"}}) == 1
+    sweep()
+    assert requests.count_documents({"_id": {"$regex": "^old-key"}}) == 0
+    assert requests.count_documents({"_id": {"$regex": "^new-key"}}) == 1
+    requests.delete_many({"_id": {"$regex": "-key\nsweep"}})
+
+
 def test_several_remove_what_is_old(stack, spawn, queue):
     jobs = [make_old(stack, "ready", 90000) for _ in range(12)]
     programs = [spawn("v2m-sweep", VIDEO_QUEUE=queue, V2M_SWEEP_LOST=0,

@@ -2,10 +2,12 @@
 #include "v2m_jobs.h"
 #include "v2m_jobs_upkeep.h"
 #include "v2m_log.h"
+#include "v2m_requests.h"
 #include "v2m_round.h"
 
 /*
- * What is old: videos that were converted, and whole jobs.  Each is marked
+ * What is old: videos that were converted, whole jobs, and the keys of
+ * uploads.  Each is marked
  * first, so that it cannot be sent anew, and what is cut short is found again.
  */
 
@@ -103,6 +105,30 @@ v2m_retention_duty(v2m_round_t *round, v2m_round_query_pt query,
 }
 
 
+/* Keys say nothing of interest to an operator, so a dry run passes them by. */
+static int
+v2m_retention_keys(v2m_round_t *round, v2m_error_t *error)
+{
+    int     rc;
+    int64_t count;
+
+    if (round->options->dry_run) {
+        return V2M_OK;
+    }
+
+    rc = v2m_requests_forget(round->options->mongo,
+                             v2m_round_before(V2M_REQUESTS_KEEP_MS), &count,
+                             error);
+
+    if (rc == V2M_OK && count > 0) {
+        v2m_log(V2M_LOG_INFO, NULL, "%lld keys of uploads were forgotten",
+                (long long) count);
+    }
+
+    return rc;
+}
+
+
 int
 v2m_retention_run(v2m_round_t *round, v2m_error_t *error)
 {
@@ -112,8 +138,11 @@ v2m_retention_run(v2m_round_t *round, v2m_error_t *error)
                             v2m_retention_job,
                             "removed with its files: it is old", error);
 
-    return rc == V2M_OK ? v2m_retention_duty(
-               round, v2m_jobs_old_videos, round->options->keep_video_ms,
-               v2m_retention_video, "without its video: that is old", error)
-                        : rc;
+    if (rc == V2M_OK) {
+        rc = v2m_retention_duty(
+            round, v2m_jobs_old_videos, round->options->keep_video_ms,
+            v2m_retention_video, "without its video: that is old", error);
+    }
+
+    return rc == V2M_OK ? v2m_retention_keys(round, error) : rc;
 }

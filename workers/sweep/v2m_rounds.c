@@ -5,6 +5,7 @@
 #include "v2m_jobs_upkeep.h"
 #include "v2m_log.h"
 #include "v2m_outbox.h"
+#include "v2m_requests.h"
 #include "v2m_round.h"
 
 int
@@ -13,6 +14,10 @@ v2m_rounds_prepare(const v2m_rounds_options_t *options, v2m_error_t *error)
     int rc;
 
     rc = v2m_jobs_prepare(options->mongo, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_requests_prepare(options->mongo, error);
+    }
 
     if (rc == V2M_OK) {
         rc = v2m_gridfs_prepare(options->mongo, V2M_VIDEOS, error);

@@ -1,0 +1,271 @@
+/* The keys of uploads and what a user takes up, against the server in
+ * V2M_MONGO_URI; skipped without it. */
+
+#include "jobs_store.h"
+
+#include "v2m_jobs_upkeep.h"
+#include "v2m_requests.h"
+#include "v2m_usage.h"
+
+#define TEST_THREADS 8
+
+typedef struct {
+    pthread_barrier_t *start;
+    v2m_job_t          job;
+    v2m_job_t          found;
+    int                rc;
+} test_racer_t;
+
+
+/* A job of the owner that is not begun. */
+static v2m_job_t
+fresh(void)
+{
+    v2m_job_t job;
+
+    v2m_job_init(&job);
+    new_id(job.id);
+    job.username = owner;
+
+    return job;
+}
+
+
+static void
+test_first_and_again(void **state)
+{
+    v2m_job_t   first, again, found;
+    v2m_error_t error;
+
+    (void) state;
+    need_store();
+
+    first = fresh();
+    again = fresh();
+
+    assert_ok(v2m_requests_begin(mongo, "key", &first, &found, &error), &error);
+    assert_int_equal(v2m_requests_begin(mongo, "key", &again, &found, &error),
+                     V2M_CONFLICT);
+    assert_string_equal(found.id, first.id);
+    assert_int_equal(found.state, V2M_JOB_UPLOADING);
+    v2m_job_free(&found);
+
+    assert_int_equal(v2m_jobs_find(mongo, again.id, owner, &found, &error),
+                     V2M_NOT_FOUND);
+}
+
+
+static void
+test_key_of_a_job_that_is_gone(void **state)
+{
+    v2m_job_t   first, again, found;
+    v2m_error_t error;
+
+    (void) state;
+    need_store();
+
+    first = fresh();
+    again = fresh();
+
+    assert_ok(v2m_requests_begin(mongo, "key", &first, &found, &error), &error);
+    assert_ok(v2m_jobs_remove(mongo, first.id, &error), &error);
+    assert_ok(v2m_requests_begin(mongo, "key", &again, &found, &error), &error);
+}
+
+
+static void
+test_users_share_no_key(void **state)
+{
+    v2m_job_t   mine, other, found;
+    v2m_error_t error;
+
+    (void) state;
+    need_store();
+
+    mine = fresh();
+    other = fresh();
+    other.username = (char *) "other@example.com";
+
+    assert_ok(v2m_requests_begin(mongo, owner, &mine, &found, &error), &error);
+    assert_ok(v2m_requests_begin(mongo, owner, &other, &found, &error), &error);
+}
+
+
+static void *
+race(void *data)
+{
+    v2m_error_t   error;
+    test_racer_t *racer = data;
+
+    pthread_barrier_wait(racer->start);
+    racer->rc =
+        v2m_requests_begin(mongo, "raced", &racer->job, &racer->found, &error);
+
+    return NULL;
+}
+
+
+/* Of those who begin at the same moment one wins, and its job stays alone;
+ * gone: the key is that of a job that was removed. */
+static void
+run_race(int gone)
+{
+    int               i, won;
+    size_t            count;
+    v2m_job_t         old, found, *jobs;
+    pthread_t         threads[TEST_THREADS];
+    v2m_error_t       error;
+    test_racer_t      racers[TEST_THREADS];
+    pthread_barrier_t start;
+
+    need_store();
+
+    if (gone) {
+        old = fresh();
+        assert_ok(v2m_requests_begin(mongo, "raced", &old, &found, &error),
+                  &error);
+        assert_ok(v2m_jobs_remove(mongo, old.id, &error), &error);
+    }
+
+    pthread_barrier_init(&start, NULL, TEST_THREADS);
+
+    for (i = 0; i < TEST_THREADS; i++) {
+        racers[i].start = &start;
+        racers[i].job = fresh();
+        pthread_create(&threads[i], NULL, race, &racers[i]);
+    }
+
+    won = -1;
+
+    for (i = 0; i < TEST_THREADS; i++) {
+        pthread_join(threads[i], NULL);
+
+        if (racers[i].rc == V2M_OK) {
+            assert_int_equal(won, -1);
+            won = i;
+        }
+    }
+
+    pthread_barrier_destroy(&start);
+    assert_int_not_equal(won, -1);
+
+    for (i = 0; i < TEST_THREADS; i++) {
+        if (i != won) {
+            assert_int_equal(racers[i].rc, V2M_CONFLICT);
+            assert_string_equal(racers[i].found.id, racers[won].job.id);
+            v2m_job_free(&racers[i].found);
+        }
+    }
+
+    assert_ok(v2m_jobs_list(mongo, owner, NULL, 100, &jobs, &count, &error),
+              &error);
+    assert_int_equal(count, 1);
+    assert_string_equal(jobs[0].id, racers[won].job.id);
+    v2m_jobs_free(jobs, count);
+}
+
+
+static void
+test_race(void **state)
+{
+    (void) state;
+    run_race(0);
+}
+
+
+static void
+test_race_for_a_key_that_is_free_again(void **state)
+{
+    (void) state;
+    run_race(1);
+}
+
+
+static void
+test_forget(void **state)
+{
+    int64_t     count;
+    v2m_job_t   first, again, found;
+    v2m_error_t error;
+
+    (void) state;
+    need_store();
+
+    first = fresh();
+    again = fresh();
+
+    assert_ok(v2m_requests_prepare(mongo, &error), &error);
+    assert_ok(v2m_requests_begin(mongo, "key", &first, &found, &error), &error);
+    assert_ok(v2m_requests_forget(mongo, first.created_ms, &count, &error),
+              &error);
+    assert_int_equal(v2m_requests_begin(mongo, "key", &again, &found, &error),
+                     V2M_CONFLICT);
+    v2m_job_free(&found);
+
+    assert_ok(v2m_requests_forget(mongo, first.created_ms + 1, &count, &error),
+              &error);
+    assert_true(count >= 1);
+    assert_ok(v2m_requests_begin(mongo, "key", &again, &found, &error), &error);
+}
+
+
+static void
+test_usage(void **state)
+{
+    v2m_id_t    id, other;
+    v2m_job_t   job;
+    v2m_error_t error;
+    v2m_usage_t usage;
+
+    (void) state;
+    need_store();
+
+    assert_ok(v2m_usage(mongo, owner, "", &usage, &error), &error);
+    assert_int_equal(usage.jobs, 0);
+    assert_int_equal(usage.bytes, 0);
+
+    make(id, V2M_JOB_QUEUED);     /* 1000 */
+    make(id, V2M_JOB_CONVERTING); /* 1000 */
+    make(id, V2M_JOB_FAILED);     /* 1000 */
+    make(other, V2M_JOB_READY);   /* 1000 and 500 */
+
+    job = fresh();
+    job.size = 70000; /* announced */
+    assert_ok(v2m_jobs_begin(mongo, &job, &error), &error);
+
+    assert_ok(v2m_usage(mongo, owner, "", &usage, &error), &error);
+    assert_int_equal(usage.jobs, 3);
+    assert_int_equal(usage.bytes, 74500);
+
+    assert_ok(v2m_usage(mongo, owner, job.id, &usage, &error), &error);
+    assert_int_equal(usage.jobs, 2);
+    assert_int_equal(usage.bytes, 4500);
+
+    assert_ok(v2m_jobs_video_removing(mongo, other, &error), &error);
+    assert_ok(v2m_usage(mongo, owner, job.id, &usage, &error), &error);
+    assert_int_equal(usage.bytes, 4500);
+
+    assert_ok(v2m_jobs_video_removed(mongo, other, &error), &error);
+    assert_ok(v2m_usage(mongo, owner, job.id, &usage, &error), &error);
+    assert_int_equal(usage.bytes, 3500);
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_first_and_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_key_of_a_job_that_is_gone, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_users_share_no_key, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_race, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_race_for_a_key_that_is_free_again,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, setup_store, teardown_store);
+}
