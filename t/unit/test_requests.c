@@ -217,10 +217,12 @@ test_usage(void **state)
     v2m_error_t error;
     v2m_usage_t usage;
 
+    static const v2m_id_t none = "";
+
     (void) state;
     need_store();
 
-    assert_ok(v2m_usage(mongo, owner, "", &usage, &error), &error);
+    assert_ok(v2m_usage(mongo, owner, none, &usage, &error), &error);
     assert_int_equal(usage.jobs, 0);
     assert_int_equal(usage.bytes, 0);
 
@@ -233,7 +235,7 @@ test_usage(void **state)
     job.size = 70000; /* announced */
     assert_ok(v2m_jobs_begin(mongo, &job, &error), &error);
 
-    assert_ok(v2m_usage(mongo, owner, "", &usage, &error), &error);
+    assert_ok(v2m_usage(mongo, owner, none, &usage, &error), &error);
     assert_int_equal(usage.jobs, 3);
     assert_int_equal(usage.bytes, 74500);
 
