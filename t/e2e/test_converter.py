@@ -12,6 +12,7 @@ import bson
 import gridfs
 import pytest
 
+import channel
 import checks
 import media
 from conftest import wait_for
@@ -289,6 +290,42 @@ def test_time_limit(line):
     assert "longer than the 1 s" in job["reason"]
     assert name(bad) is None
     line.over()
+
+
+READS = """#!/usr/bin/python3
+import socket, struct, time
+channel = socket.socket(fileno=3)
+def take():
+    kind, length = struct.unpack(">II", channel.recv(8, socket.MSG_WAITALL))
+    channel.recv(length, socket.MSG_WAITALL)
+def send(kind, payload):
+    channel.sendall(struct.pack(">II", kind, len(payload)) + payload)
+take()
+send({progress}, struct.pack(">ii", {phase}, 7))
+while True:
+    send({read}, struct.pack(">qi", 0, 1))
+    take()
+    time.sleep(0.2)
+"""
+
+
+def test_shows_that_it_lives(line, tmp_path):
+    """A conversion that stays at one percent for long is not lost: the sweep
+    would begin another one, and in the end fail the job."""
+    transcoder = tmp_path / "reads"
+    transcoder.write_text(READS.format(progress=channel.PROGRESS,
+                                       read=channel.READ,
+                                       phase=channel.MEASURING))
+    transcoder.chmod(0o755)
+    converter = line.converter(V2M_TRANSCODE=transcoder, V2M_DRAIN=0)
+    job_id = line.put()
+    wait_for(lambda: line.job(job_id).get("progress") == 7)
+    before = line.job(job_id)["updated"]
+    wait_for(lambda: line.job(job_id)["updated"] > before, 60)
+    job = line.job(job_id)
+    assert (job["state"], job["progress"], job["phase"]) \
+        == ("converting", 7, "measuring")
+    assert converter.stop() == 0
 
 
 # The same message, more than once

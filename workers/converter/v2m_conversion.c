@@ -12,6 +12,10 @@
 /* At most two writes of progress a second. */
 #define V2M_CONVERSION_PROGRESS_MS 500
 
+/* The record shows at least so often that the converter lives: the sweep takes
+ * a job that is silent for lost. */
+#define V2M_CONVERSION_ALIVE_MS 20000
+
 /* How long a conversion will take is known only after a while. */
 #define V2M_CONVERSION_GUESS_MS 1000
 
@@ -19,11 +23,14 @@ typedef struct {
     v2m_conversion_t   *conversion;
     v2m_session_t       session;
     v2m_input_t        *input;
-    v2m_channel_phase_t phase;    /* in the job's record */
+    v2m_channel_phase_t phase;    /* in the job's record; 0: none yet */
     int32_t             recorded; /* percent, likewise */
     int64_t             recorded_ms;
+    int64_t             alive_ms;   /* when the record last changed */
     int                 unrecorded; /* a failure to record was logged */
 } v2m_stored_t;
+
+static int v2m_stored_alive(v2m_stored_t *stored, int rc);
 
 
 static int
@@ -41,7 +48,7 @@ v2m_stored_read(void *data, int64_t offset, size_t length,
                              "the stored video is incomplete");
     }
 
-    return rc;
+    return v2m_stored_alive(stored, rc);
 }
 
 
@@ -60,8 +67,9 @@ v2m_stored_write(void *data, int64_t offset, const unsigned char *bytes,
 {
     v2m_stored_t *stored = data;
 
-    return v2m_output_write(stored->conversion->output, offset, bytes, length,
-                            error);
+    return v2m_stored_alive(stored,
+                            v2m_output_write(stored->conversion->output, offset,
+                                             bytes, length, error));
 }
 
 
@@ -84,8 +92,11 @@ v2m_stored_phase(v2m_channel_phase_t phase)
     case V2M_CHANNEL_MEASURING:
         return "measuring";
 
-    default: /* V2M_CHANNEL_ENCODING */
+    case V2M_CHANNEL_ENCODING:
         return "encoding";
+
+    default: /* it has not said anything yet */
+        return "";
     }
 }
 
@@ -110,21 +121,11 @@ v2m_stored_remaining(const v2m_stored_t *stored, int32_t percent, int64_t now)
 
 /* The record is for people who look: without it the conversion goes on. */
 static void
-v2m_stored_progress(void *data, v2m_channel_phase_t phase, int32_t percent)
+v2m_stored_record(v2m_stored_t *stored, v2m_channel_phase_t phase,
+                  int32_t percent, int64_t now)
 {
-    int64_t           now;
     v2m_error_t       error;
-    v2m_stored_t     *stored = data;
-    v2m_conversion_t *conversion;
-
-    conversion = stored->conversion;
-    now = v2m_clock_ms();
-
-    if ((percent == stored->recorded && phase == stored->phase)
-        || now - stored->recorded_ms < V2M_CONVERSION_PROGRESS_MS)
-    {
-        return;
-    }
+    v2m_conversion_t *conversion = stored->conversion;
 
     if (v2m_jobs_progress(conversion->mongo, conversion->job, percent,
                           v2m_stored_remaining(stored, percent, now),
@@ -137,9 +138,47 @@ v2m_stored_progress(void *data, v2m_channel_phase_t phase, int32_t percent)
                 "cannot record the progress: %s", error.text);
     }
 
+    stored->alive_ms = v2m_clock_ms();
+}
+
+
+static void
+v2m_stored_progress(void *data, v2m_channel_phase_t phase, int32_t percent)
+{
+    int64_t       now;
+    v2m_stored_t *stored = data;
+
+    now = v2m_clock_ms();
+
+    if ((percent == stored->recorded && phase == stored->phase)
+        || now - stored->recorded_ms < V2M_CONVERSION_PROGRESS_MS)
+    {
+        return;
+    }
+
+    v2m_stored_record(stored, phase, percent, now);
+
     stored->phase = phase;
     stored->recorded = percent;
-    stored->recorded_ms = v2m_clock_ms();
+    stored->recorded_ms = stored->alive_ms;
+}
+
+
+/* After a call of the store; gives its result back.  A transcoder that does
+ * not get further reads or writes all the same, or is taken for one that
+ * stands still. */
+static int
+v2m_stored_alive(v2m_stored_t *stored, int rc)
+{
+    int64_t now;
+
+    now = v2m_clock_ms();
+
+    if (rc == V2M_OK && now - stored->alive_ms >= V2M_CONVERSION_ALIVE_MS) {
+        v2m_stored_record(stored, stored->phase, stored->recorded, now);
+    }
+
+    return rc;
 }
 
 
@@ -166,6 +205,7 @@ v2m_conversion_run(v2m_conversion_t *conversion, v2m_error_t *error)
 
     memset(&stored, 0, sizeof(stored));
     stored.conversion = conversion;
+    stored.alive_ms = v2m_clock_ms();
 
     session = &stored.session;
     session->owner = &owner;
