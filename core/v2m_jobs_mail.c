@@ -58,7 +58,15 @@ v2m_jobs_put_mail_off(v2m_mongo_t *mongo, const v2m_id_t id,
     bson_t            unset;
     v2m_jobs_change_t change;
 
-    v2m_jobs_change_begin_quietly(&change, id, v2m_jobs_ended);
+    /* a mail that is not put aside is in somebody's hands, who shows by that
+     * that it is not lost, however long the mail server is away */
+
+    if (mail->due_ms == 0) {
+        v2m_jobs_change_begin(&change, id, v2m_jobs_ended);
+    } else {
+        v2m_jobs_change_begin_quietly(&change, id, v2m_jobs_ended);
+    }
+
     v2m_jobs_not_notified(&change.filter);
     v2m_jobs_append_id(&change.filter, "mail_owner", owner);
 
@@ -90,7 +98,9 @@ v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
     bson_t            unset;
     v2m_jobs_change_t change;
 
-    v2m_jobs_change_begin(&change, id, NULL);
+    /* of a job that was tried anew since, this is not the mail any more */
+
+    v2m_jobs_change_begin(&change, id, v2m_jobs_ended);
     v2m_jobs_not_notified(&change.filter);
     BSON_APPEND_UTF8(&change.set, "notified", v2m_job_notified_name(notified));
     bson_append_document_end(&change.update, &change.set);

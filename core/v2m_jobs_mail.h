@@ -26,13 +26,14 @@ int v2m_jobs_claim_mail(v2m_mongo_t *mongo, const v2m_id_t id,
                         v2m_error_t *error);
 
 /* Gives the claim back, as the mail was put off; of the mail given, tries and
- * since_ms are noted, and due_ms unless 0.  V2M_CONFLICT: the claim is not this
- * owner's any more. */
+ * since_ms are noted, and due_ms unless 0: then the mail counts as spoken of
+ * just now.  V2M_CONFLICT: the claim is not this owner's any more. */
 int v2m_jobs_put_mail_off(v2m_mongo_t *mongo, const v2m_id_t id,
                           const v2m_id_t owner, const v2m_job_mail_t *mail,
                           v2m_error_t *error);
 
-/* none -> sent | failed.  V2M_CONFLICT: it was noted before. */
+/* none -> sent | failed.  V2M_CONFLICT: it was noted before, or the job has no
+ * end state, as it was sent anew. */
 int v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
                       v2m_job_notified_t notified, v2m_error_t *error);
 

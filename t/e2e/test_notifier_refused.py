@@ -371,3 +371,25 @@ def test_mail_server_away(stack, notifier, queue, address, relay):
     stack.wait_mail(address)
     wait_for(lambda: stack.job(job_id)["notified"] == "sent")
     assert not stack.depth(f"{queue}.dead")
+
+
+def test_tried_anew_while_away(stack, notifier, queue, address, relay):
+    """The mail is about what became of the job in the end."""
+    way = relay(stack.env["V2M_SMTP_URL"])
+    way.refuse()
+    program = notifier(V2M_SMTP_URL=way.url)
+    job_id = make_job(stack, address, state="failed", mp3_fid=None,
+                      reason="why")
+    stack.publish(queue, message(job_id, address, error="why", version=1))
+    program.wait_log("mail not sent yet")
+    stack.jobs.update_one({"_id": bson.ObjectId(job_id)}, {
+        "$set": {"state": "ready", "mp3_fid": bson.ObjectId()},
+        "$unset": {"reason": ""}})
+    seen = program.log.count("mail not sent yet")
+    program.wait_log("mail not sent yet", count=seen + 2)
+    way.serve()
+
+    mail = stack.wait_mail(address)
+    assert mail["Subject"].startswith("Your MP3 is ready")
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent")
+    assert len(stack.mails(address)) == 1

@@ -232,9 +232,10 @@ test_due(void **state)
 static void
 test_lost(void **state)
 {
-    v2m_id_t    id, ann;
-    v2m_job_t   job;
-    v2m_error_t error;
+    v2m_id_t       id, ann;
+    v2m_job_t      job;
+    v2m_error_t    error;
+    v2m_job_mail_t mail = { .tries = 0 };
 
     (void) state;
 
@@ -250,6 +251,14 @@ test_lost(void **state)
     assert_int_equal(claim(id, ann, LEASE_MS), V2M_OK);
     assert_int_equal(found(0, now_ms() + LEASE_MS / 2, id), 0);
     assert_int_equal(found(0, now_ms() + 2 * LEASE_MS, id), 1);
+
+    /* nor while one waits for the mail server, and keeps no claim */
+
+    while (now_ms() <= job.updated_ms + 1) {
+    }
+    assert_ok(v2m_jobs_put_mail_off(mongo, id, ann, &mail, &error), &error);
+    assert_int_equal(found(0, job.updated_ms + 1, id), 0);
+    assert_int_equal(found(0, INT64_MAX, id), 1);
 
     assert_ok(v2m_jobs_mail_published(mongo, &job, &error), &error);
     v2m_job_free(&job);

@@ -148,6 +148,29 @@ v2m_notify_find(const v2m_notify_options_t *options,
 }
 
 
+/* Finds the notice's job, and waits for the store if need be. */
+static int
+v2m_notify_look(v2m_notice_t *notice, const v2m_message_t *message)
+{
+    int         outcome;
+    v2m_error_t error;
+
+    do {
+        v2m_job_free(&notice->job);
+        outcome =
+            v2m_notify_find(notice->options, message, &notice->job, &error);
+    } while (outcome == V2M_WORKER_RETRY
+             && v2m_patience_wait(&notice->patience, error.code, &error));
+
+    if (outcome == V2M_WORKER_RETRY) {
+        v2m_log(V2M_LOG_WARNING, notice->id, "cannot notify yet: %s",
+                error.text);
+    }
+
+    return outcome;
+}
+
+
 static int
 v2m_notify_message(const v2m_notify_options_t  *options,
                    const v2m_message_t         *message,
@@ -155,7 +178,6 @@ v2m_notify_message(const v2m_notify_options_t  *options,
                    v2m_worker_reply_t          *reply)
 {
     int          outcome;
-    v2m_error_t  error;
     v2m_notice_t notice;
 
     memset(&notice, 0, sizeof(notice));
@@ -167,19 +189,15 @@ v2m_notify_message(const v2m_notify_options_t  *options,
     v2m_id_generate(notice.owner);
     v2m_job_init(&notice.job);
 
-    do {
-        v2m_job_free(&notice.job);
-        outcome = v2m_notify_find(options, message, &notice.job, &error);
-    } while (outcome == V2M_WORKER_RETRY
-             && v2m_patience_wait(&notice.patience, error.code, &error));
-
-    if (outcome == V2M_WORKER_RETRY) {
-        v2m_log(V2M_LOG_WARNING, notice.id, "cannot notify yet: %s",
-                error.text);
-    }
+    outcome = v2m_notify_look(&notice, message);
 
     while (outcome == V2M_NOTICE_GO_ON) {
         outcome = v2m_notice_send(&notice);
+
+        if (outcome == V2M_NOTICE_GO_ON) {
+            /* in the time it took, the job may have been tried anew */
+            outcome = v2m_notify_look(&notice, message);
+        }
     }
 
     v2m_job_free(&notice.job);
