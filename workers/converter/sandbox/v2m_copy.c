@@ -76,7 +76,7 @@ v2m_copy_time(const v2m_copy_t *copy, int64_t samples)
 static int
 v2m_copy_place(v2m_copy_t *copy, const AVPacket *packet, v2m_error_t *error)
 {
-    int64_t time;
+    int64_t time, off;
 
     static const AVRational us = { 1, 1000000 };
 
@@ -91,14 +91,19 @@ v2m_copy_place(v2m_copy_t *copy, const AVPacket *packet, v2m_error_t *error)
     if (!copy->begun) {
         copy->expected =
             copy->media->origin != AV_NOPTS_VALUE ? copy->media->origin : time;
-        copy->expected -= v2m_copy_time(copy, copy->skip);
+        copy->expected =
+            av_sat_sub64(copy->expected, v2m_copy_time(copy, copy->skip));
     }
 
-    if (FFABS(time - copy->expected) >= V2M_COPY_NEAR) {
+    /* a file may have any timestamps */
+    off = av_sat_sub64(time, copy->expected);
+
+    if (off >= V2M_COPY_NEAR || off <= -V2M_COPY_NEAR) {
         return v2m_copy_refuse("a gap or an overlap", error);
     }
 
-    copy->expected += v2m_copy_time(copy, copy->format.samples);
+    copy->expected =
+        av_sat_add64(copy->expected, v2m_copy_time(copy, copy->format.samples));
 
     return V2M_OK;
 }
