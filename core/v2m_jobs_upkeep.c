@@ -228,24 +228,29 @@ v2m_jobs_old(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
 }
 
 
+/* Quietly, so that what is cut short is found again. */
 static int
-v2m_jobs_mark(v2m_mongo_t *mongo, const v2m_id_t id, const char *field,
+v2m_jobs_mark(v2m_mongo_t *mongo, const v2m_job_t *job, const char *field,
               bool value, v2m_error_t *error)
 {
     v2m_jobs_change_t change;
 
-    v2m_jobs_change_begin_quietly(&change, id, v2m_jobs_ended);
+    v2m_jobs_change_begin_quietly(&change, job->id, v2m_jobs_ended);
     bson_append_bool(&change.set, field, -1, value);
+
+    if (job->updated_ms != 0) {
+        BSON_APPEND_DATE_TIME(&change.filter, "updated", job->updated_ms);
+    }
 
     return v2m_jobs_change_end(mongo, &change, error);
 }
 
 
 int
-v2m_jobs_video_removing(v2m_mongo_t *mongo, const v2m_id_t id,
+v2m_jobs_video_removing(v2m_mongo_t *mongo, const v2m_job_t *job,
                         v2m_error_t *error)
 {
-    return v2m_jobs_mark(mongo, id, "video_removed", false, error);
+    return v2m_jobs_mark(mongo, job, "video_removed", false, error);
 }
 
 
@@ -253,14 +258,19 @@ int
 v2m_jobs_video_removed(v2m_mongo_t *mongo, const v2m_id_t id,
                        v2m_error_t *error)
 {
-    return v2m_jobs_mark(mongo, id, "video_removed", true, error);
+    v2m_jobs_change_t change;
+
+    v2m_jobs_change_begin_quietly(&change, id, v2m_jobs_ended);
+    BSON_APPEND_BOOL(&change.set, "video_removed", true);
+
+    return v2m_jobs_change_end(mongo, &change, error);
 }
 
 
 int
-v2m_jobs_expire(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
+v2m_jobs_expire(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error)
 {
-    return v2m_jobs_mark(mongo, id, "expired", true, error);
+    return v2m_jobs_mark(mongo, job, "expired", true, error);
 }
 
 

@@ -58,13 +58,14 @@ int v2m_jobs_old(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
  * that it was; and that everything of it is.  From then on it cannot be sent
  * anew.  Whoever notes it removes the blob, or blobs and record, as the last
  * thing; what is cut short is found again.  V2M_CONFLICT: it is in another
- * state, or gone.
+ * state, was changed since it was read, or is gone.
  */
-int v2m_jobs_video_removing(v2m_mongo_t *mongo, const v2m_id_t id,
+int v2m_jobs_video_removing(v2m_mongo_t *mongo, const v2m_job_t *job,
                             v2m_error_t *error);
 int v2m_jobs_video_removed(v2m_mongo_t *mongo, const v2m_id_t id,
                            v2m_error_t *error);
-int v2m_jobs_expire(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
+int v2m_jobs_expire(v2m_mongo_t *mongo, const v2m_job_t *job,
+                    v2m_error_t *error);
 
 /* Deletes the video, the MP3 and what other attempts left, whichever of them
  * exist. */

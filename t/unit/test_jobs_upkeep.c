@@ -182,12 +182,29 @@ test_retry(void **state)
     /* not without its video */
 
     make(id, V2M_JOB_FAILED);
-    assert_ok(v2m_jobs_video_removing(mongo, id, &error), &error);
+    job = get(id);
+    assert_ok(v2m_jobs_video_removing(mongo, &job, &error), &error);
     assert_int_equal(v2m_jobs_retry(mongo, id, &error), V2M_CONFLICT);
+    v2m_job_free(&job);
 
     make(id, V2M_JOB_FAILED);
-    assert_ok(v2m_jobs_expire(mongo, id, &error), &error);
+    job = get(id);
+    assert_ok(v2m_jobs_expire(mongo, &job, &error), &error);
     assert_int_equal(v2m_jobs_retry(mongo, id, &error), V2M_CONFLICT);
+    v2m_job_free(&job);
+
+    /* what it came to then is not what a sweep read before */
+
+    make(id, V2M_JOB_FAILED);
+    job = get(id);
+    while (now_ms() <= job.updated_ms) {
+    }
+    assert_ok(v2m_jobs_retry(mongo, id, &error), &error);
+    assert_ok(v2m_jobs_ready(mongo, id, claimer, 5, 5, &error), &error);
+    assert_int_equal(v2m_jobs_video_removing(mongo, &job, &error),
+                     V2M_CONFLICT);
+    assert_int_equal(v2m_jobs_expire(mongo, &job, &error), V2M_CONFLICT);
+    v2m_job_free(&job);
 }
 
 
@@ -212,21 +229,24 @@ test_old(void **state)
 
     /* what was cut short is found again, what is done is not */
 
-    assert_ok(v2m_jobs_video_removing(mongo, id, &error), &error);
+    assert_ok(v2m_jobs_video_removing(mongo, &job, &error), &error);
     assert_int_equal(found(v2m_jobs_old_videos, job.finished_ms + 1, id), 1);
     assert_ok(v2m_jobs_video_removed(mongo, id, &error), &error);
     assert_int_equal(found(v2m_jobs_old_videos, job.finished_ms + 1, id), 0);
-    assert_ok(v2m_jobs_expire(mongo, id, &error), &error);
+    assert_ok(v2m_jobs_expire(mongo, &job, &error), &error);
     assert_int_equal(found(v2m_jobs_old, job.finished_ms + 1, id), 1);
     v2m_job_free(&job);
 
     /* a job under way is never old */
 
     make(id, V2M_JOB_CONVERTING);
+    job = get(id);
     assert_int_equal(found(v2m_jobs_old_videos, INT64_MAX, id), 0);
     assert_int_equal(found(v2m_jobs_old, INT64_MAX, id), 0);
-    assert_int_equal(v2m_jobs_video_removing(mongo, id, &error), V2M_CONFLICT);
-    assert_int_equal(v2m_jobs_expire(mongo, id, &error), V2M_CONFLICT);
+    assert_int_equal(v2m_jobs_video_removing(mongo, &job, &error),
+                     V2M_CONFLICT);
+    assert_int_equal(v2m_jobs_expire(mongo, &job, &error), V2M_CONFLICT);
+    v2m_job_free(&job);
 
     /* nor one whose mail is put aside */
 

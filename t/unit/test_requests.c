@@ -213,7 +213,7 @@ static void
 test_usage(void **state)
 {
     v2m_id_t    id, other;
-    v2m_job_t   job;
+    v2m_job_t   job, ready;
     v2m_error_t error;
     v2m_usage_t usage;
 
@@ -243,7 +243,9 @@ test_usage(void **state)
     assert_int_equal(usage.jobs, 2);
     assert_int_equal(usage.bytes, 4500);
 
-    assert_ok(v2m_jobs_video_removing(mongo, other, &error), &error);
+    ready = get(other);
+    assert_ok(v2m_jobs_video_removing(mongo, &ready, &error), &error);
+    v2m_job_free(&ready);
     assert_ok(v2m_usage(mongo, owner, job.id, &usage, &error), &error);
     assert_int_equal(usage.bytes, 4500);
 

@@ -7,8 +7,8 @@
 
 /*
  * What is old: videos that were converted, whole jobs, and the keys of
- * uploads.  Each is marked
- * first, so that it cannot be sent anew, and what is cut short is found again.
+ * uploads.  A job is marked first, so that it cannot be sent anew, and what is
+ * cut short is found again.
  */
 
 typedef int (*v2m_retention_each_pt)(v2m_mongo_t *mongo, const v2m_job_t *job,
@@ -21,7 +21,7 @@ v2m_retention_video(v2m_mongo_t *mongo, const v2m_job_t *job,
 {
     int rc;
 
-    rc = v2m_jobs_video_removing(mongo, job->id, error);
+    rc = v2m_jobs_video_removing(mongo, job, error);
 
     if (rc == V2M_OK) {
         rc = v2m_gridfs_delete(mongo, V2M_VIDEOS, job->id, error);
@@ -44,7 +44,7 @@ v2m_retention_job(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error)
 {
     int rc;
 
-    rc = v2m_jobs_expire(mongo, job->id, error);
+    rc = v2m_jobs_expire(mongo, job, error);
 
     if (rc == V2M_OK) {
         rc = v2m_jobs_delete_blobs(mongo, job, error);
