@@ -10,6 +10,20 @@ typedef struct {
 } v2m_usage_sum_t;
 
 
+/* The length of an upload is what its client says, so the sum may be beyond
+ * all bounds. */
+static void
+v2m_usage_add_bytes(v2m_usage_t *usage, int64_t bytes)
+{
+    if (bytes > INT64_MAX - usage->bytes) {
+        usage->bytes = INT64_MAX;
+
+    } else if (bytes > 0) {
+        usage->bytes += bytes;
+    }
+}
+
+
 static int
 v2m_usage_add(void *data, const bson_t *document, v2m_error_t *error)
 {
@@ -55,7 +69,8 @@ v2m_usage_add(void *data, const bson_t *document, v2m_error_t *error)
         }
     }
 
-    sum->usage->bytes += mp3 + (video_removed ? 0 : video);
+    v2m_usage_add_bytes(sum->usage, mp3);
+    v2m_usage_add_bytes(sum->usage, video_removed ? 0 : video);
 
     if (state != V2M_JOB_READY && state != V2M_JOB_FAILED) {
         sum->usage->jobs++;

@@ -14,7 +14,7 @@
 typedef struct {
     int64_t jobs;  /* that have not come to their end */
     int64_t bytes; /* of videos and MP3s; an upload counts with its announced
-                      length */
+                      length; at most INT64_MAX */
 } v2m_usage_t;
 
 /* Sums up the user's jobs but the given one, which may be empty.  Blocks, and

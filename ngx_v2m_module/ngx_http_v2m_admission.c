@@ -250,6 +250,7 @@ ngx_http_v2m_admission_done(ngx_http_request_t *r, void *data, int rc,
                             const v2m_error_t *error, ngx_uint_t gone)
 {
     v2m_job_t                 job;
+    ngx_int_t                 status;
     ngx_http_v2m_upload_t    *upload;
     ngx_http_v2m_admission_t *admission = data;
 
@@ -272,6 +273,13 @@ ngx_http_v2m_admission_done(ngx_http_request_t *r, void *data, int rc,
         return;
     }
 
-    ngx_http_finalize_request(
-        r, ngx_http_v2m_admission_decide(upload, admission, rc, error));
+    status = ngx_http_v2m_admission_decide(upload, admission, rc, error);
+
+    if (status >= NGX_HTTP_SPECIAL_RESPONSE) {
+        /* a client that still sends keeps the request for a while, but not
+         * this upload, which would count for its next ones */
+        ngx_http_v2m_upload_drop(upload);
+    }
+
+    ngx_http_finalize_request(r, status);
 }

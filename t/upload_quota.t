@@ -178,7 +178,30 @@ is_refused(http(PUT => '/upload', @head, 'Idempotency-Key' => 'two',
 
 
 
-=== TEST 7: a wrong value
+=== TEST 7: what was refused counts no more, though its client still sends
+--- config
+v2m_quota_jobs 1;
+lingering_timeout 60s;
+lingering_time 60s;
+--- scenario
+wait_ready();
+my ($authorization, $owner) = make_owner();
+my $socket = connect_gateway();
+
+make_job($owner, 'converting');
+print {$socket} "PUT /upload HTTP/1.1\r\nHost: localhost\r\n"
+    . "Authorization: $authorization\r\nContent-Length: 10\r\n\r\nvid";
+$socket->flush;
+is_refused(read_response($socket), 429, qr/v2m_quota_jobs/);
+wait_for(sub { @{ store('jobs_of', $owner) } == 1 }, 'its record to go');
+
+print {$socket} "eo12345GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+$socket->flush;
+is(read_response($socket)->code, 200, 'which may go on');
+
+
+
+=== TEST 8: a wrong value
 --- config
 v2m_quota_bytes much;
 --- must_die
@@ -187,7 +210,7 @@ v2m_quota_bytes much;
 
 
 
-=== TEST 8: a wrong number
+=== TEST 9: a wrong number
 --- config
 v2m_quota_jobs -1;
 --- must_die

@@ -212,6 +212,7 @@ test_forget(void **state)
 static void
 test_usage(void **state)
 {
+    int         i;
     v2m_id_t    id, other;
     v2m_job_t   job, ready;
     v2m_error_t error;
@@ -252,6 +253,17 @@ test_usage(void **state)
     assert_ok(v2m_jobs_video_removed(mongo, other, &error), &error);
     assert_ok(v2m_usage(mongo, owner, job.id, &usage, &error), &error);
     assert_int_equal(usage.bytes, 3500);
+
+    /* whatever uploads announce */
+
+    for (i = 0; i < 2; i++) {
+        job = fresh();
+        job.size = INT64_MAX - 1;
+        assert_ok(v2m_jobs_begin(mongo, &job, &error), &error);
+    }
+
+    assert_ok(v2m_usage(mongo, owner, none, &usage, &error), &error);
+    assert_true(usage.bytes == INT64_MAX);
 }
 
 
