@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "v2m_jobs.h"
+#include "v2m_jobs_record.h"
 
 #define V2M_REQUESTS_DATABASE   "v2m"
 #define V2M_REQUESTS_COLLECTION "requests"
@@ -98,8 +99,8 @@ v2m_requests_insert(v2m_request_t *request, const v2m_job_t *job,
 }
 
 
-/* Takes the key's record from a job that is gone.  V2M_CONFLICT: another
- * request did. */
+/* Takes the key's record from a job that is gone, or dead.  V2M_CONFLICT:
+ * another request did. */
 static int
 v2m_requests_replace(v2m_request_t *request, const v2m_job_t *job,
                      v2m_error_t *error)
@@ -134,6 +135,19 @@ v2m_requests_replace(v2m_request_t *request, const v2m_job_t *job,
 }
 
 
+/* Whether a job is an upload that nobody goes on with, as its gateway died or
+ * could not clean up.  From then on it cannot be finished; the sweep removes
+ * it. */
+static int
+v2m_requests_dead(v2m_request_t *request, const v2m_job_t *job)
+{
+    return job->state == V2M_JOB_UPLOADING
+           && v2m_jobs_abandon(request->mongo, job->id,
+                               v2m_jobs_now() - V2M_REQUESTS_SILENT_MS, NULL)
+                  == V2M_OK;
+}
+
+
 /* V2M_CONFLICT: the key's job is in *found; V2M_NOT_FOUND: it has none. */
 static int
 v2m_requests_job(v2m_request_t *request, v2m_job_t *found, v2m_error_t *error)
@@ -151,6 +165,11 @@ v2m_requests_job(v2m_request_t *request, v2m_job_t *found, v2m_error_t *error)
     }
 
     rc = v2m_jobs_find(request->mongo, request->owner, NULL, found, error);
+
+    if (rc == V2M_OK && v2m_requests_dead(request, found)) {
+        v2m_job_free(found);
+        return V2M_NOT_FOUND;
+    }
 
     return rc == V2M_OK ? v2m_error_set(
                error, V2M_CONFLICT, "the key is that of job %s", request->owner)

@@ -4,8 +4,9 @@
  * (draft-ietf-httpapi-idempotency-key-header).
  *
  * Its record {_id: "KEY\nUSERNAME", job, created} is made after the job's own
- * and points at it; a record whose job is gone is free to be taken.  So a
- * failure at any moment leaves a key that can be used again.
+ * and points at it; a record whose job is gone, or an upload that was silent
+ * for long, is free to be taken.  So a failure at any moment leaves a key that
+ * can be used again.
  *
  * All functions block and may be called from any thread; beside the results
  * named at each, those of v2m_mongo.h.
@@ -22,6 +23,10 @@
 
 /* How long a key is remembered, at least: a day, in milliseconds. */
 #define V2M_REQUESTS_KEEP_MS (24 * 3600 * 1000)
+
+/* How long an upload may be silent before its key is free, in milliseconds.
+ * One under way shows every five minutes that it is alive. */
+#define V2M_REQUESTS_SILENT_MS (15 * 60 * 1000)
 
 /* Makes the collection's index if it is not there. */
 int v2m_requests_prepare(v2m_mongo_t *mongo, v2m_error_t *error);

@@ -73,6 +73,75 @@ test_key_of_a_job_that_is_gone(void **state)
 }
 
 
+/* Makes a job's last change that old. */
+static void
+make_silent(const v2m_id_t id, int64_t age_ms)
+{
+    bson_t      filter, update, set;
+    int64_t     matched;
+    bson_oid_t  oid;
+    v2m_error_t error;
+
+    bson_oid_init_from_string(&oid, id);
+    bson_init(&filter);
+    BSON_APPEND_OID(&filter, "_id", &oid);
+    bson_init(&update);
+    BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
+    BSON_APPEND_DATE_TIME(&set, "updated", now_ms() - age_ms);
+    bson_append_document_end(&update, &set);
+
+    assert_ok(v2m_mongo_update(mongo, "v2m", "jobs", &filter, &update, NULL,
+                               &matched, &error),
+              &error);
+    assert_int_equal(matched, 1);
+
+    bson_destroy(&update);
+    bson_destroy(&filter);
+}
+
+
+static void
+test_key_of_an_upload_that_died(void **state)
+{
+    v2m_job_t   first, again, found;
+    v2m_error_t error;
+
+    (void) state;
+    need_store();
+
+    first = fresh();
+    again = fresh();
+
+    assert_ok(v2m_requests_begin(mongo, "key", &first, &found, &error), &error);
+
+    /* slow is not dead */
+
+    make_silent(first.id, V2M_REQUESTS_SILENT_MS - 60000);
+    assert_int_equal(v2m_requests_begin(mongo, "key", &again, &found, &error),
+                     V2M_CONFLICT);
+    assert_string_equal(found.id, first.id);
+    v2m_job_free(&found);
+    assert_ok(v2m_jobs_touch(mongo, first.id, &error), &error);
+
+    /* nobody finishes it any more */
+
+    make_silent(first.id, V2M_REQUESTS_SILENT_MS + 1000);
+    assert_ok(v2m_requests_begin(mongo, "key", &again, &found, &error), &error);
+    assert_int_equal(v2m_jobs_queue(mongo, first.id, "a", 1, &error),
+                     V2M_CONFLICT);
+    assert_ok(v2m_jobs_queue(mongo, again.id, "a", 1, &error), &error);
+
+    /* what is waited for is not silent */
+
+    make_silent(again.id, 10 * V2M_REQUESTS_SILENT_MS);
+    first = fresh();
+    assert_int_equal(v2m_requests_begin(mongo, "key", &first, &found, &error),
+                     V2M_CONFLICT);
+    assert_string_equal(found.id, again.id);
+    v2m_job_free(&found);
+}
+
+
 static void
 test_users_share_no_key(void **state)
 {
@@ -273,6 +342,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_first_and_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_key_of_a_job_that_is_gone, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_key_of_an_upload_that_died, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_users_share_no_key, setup,
                                         teardown),
