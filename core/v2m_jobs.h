@@ -109,6 +109,19 @@ int v2m_jobs_remove(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
 int v2m_jobs_remove_unchanged(v2m_mongo_t *mongo, const v2m_job_t *job,
                               v2m_error_t *error);
 
+/* Deletes the video, the MP3 and what other attempts left, whichever of them
+ * exist. */
+int v2m_jobs_delete_blobs(v2m_mongo_t *mongo, const v2m_job_t *job,
+                          v2m_error_t *error);
+
+/*
+ * Removes a job that is not uploading, with its blobs: those first when it came
+ * to its end, so that what is cut short can be repeated; else the record first,
+ * so that a converter at work finds that it has lost.  V2M_CONFLICT: it changed
+ * since it was read; try again.
+ */
+int v2m_jobs_drop(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error);
+
 /*
  * Marks an upload without a change since the given time (ms since the epoch)
  * as abandoned: from then on it can be neither queued nor touched.  Whoever

@@ -1,6 +1,5 @@
 #include "v2m_jobs_upkeep.h"
 
-#include "v2m_gridfs.h"
 #include "v2m_jobs.h"
 #include "v2m_jobs_record.h"
 
@@ -271,39 +270,6 @@ int
 v2m_jobs_expire(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error)
 {
     return v2m_jobs_mark(mongo, job, "expired", true, error);
-}
-
-
-int
-v2m_jobs_delete_blobs(v2m_mongo_t *mongo, const v2m_job_t *job,
-                      v2m_error_t *error)
-{
-    int rc;
-
-    rc = v2m_gridfs_delete(mongo, V2M_VIDEOS, job->id, error);
-
-    if (rc == V2M_OK && job->mp3_fid[0] != '\0') {
-        rc = v2m_gridfs_delete(mongo, V2M_MP3S, job->mp3_fid, error);
-    }
-
-    return rc == V2M_OK ? v2m_jobs_discard_attempts(mongo, job, error) : rc;
-}
-
-
-int
-v2m_jobs_drop(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error)
-{
-    int rc, ended;
-
-    ended = job->state == V2M_JOB_READY || job->state == V2M_JOB_FAILED;
-    rc = ended ? v2m_jobs_delete_blobs(mongo, job, error) : V2M_OK;
-
-    if (rc == V2M_OK) {
-        rc = v2m_jobs_remove_unchanged(mongo, job, error);
-    }
-
-    return rc == V2M_OK && !ended ? v2m_jobs_delete_blobs(mongo, job, error)
-                                  : rc;
 }
 
 

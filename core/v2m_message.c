@@ -66,25 +66,21 @@ v2m_message_take_username(v2m_message_t *message, const json_t *value,
 }
 
 
-/* VERSION-TRACE-SPAN-FLAGS in lower-case hex digits; one that is malformed is
- * as good as none. */
-static void
-v2m_message_take_trace(v2m_message_t *message, const json_t *value)
+void
+v2m_message_set_trace(v2m_message_t *message, const char *text, size_t length)
 {
-    size_t      i;
-    const char *text;
+    size_t i;
 
     static const char form[] =
         "hh-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh";
+    static const char digits[] = "0123456789abcdef";
 
-    if (json_string_length(value) != V2M_MESSAGE_TRACEPARENT) {
+    if (length != V2M_MESSAGE_TRACEPARENT) {
         return;
     }
 
-    text = json_string_value(value);
-
     for (i = 0; i < V2M_MESSAGE_TRACEPARENT; i++) {
-        if (form[i] == 'h' ? strchr("0123456789abcdef", text[i]) == NULL
+        if (form[i] == 'h' ? memchr(digits, text[i], sizeof(digits) - 1) == NULL
                            : text[i] != '-')
         {
             return;
@@ -158,7 +154,9 @@ v2m_message_take(v2m_message_t *message, const json_t *root, v2m_error_t *error)
     }
 
     message->ours = json_is_number(json_object_get(root, "version"));
-    v2m_message_take_trace(message, json_object_get(root, "traceparent"));
+    v2m_message_set_trace(
+        message, json_string_value(json_object_get(root, "traceparent")),
+        json_string_length(json_object_get(root, "traceparent")));
 
     return v2m_message_take_extras(message, json_object_get(root, "name"),
                                    json_object_get(root, "error"), error);

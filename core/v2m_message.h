@@ -38,6 +38,12 @@ typedef struct {
 int v2m_message_parse(v2m_message_t *message, const char *text, size_t length,
                       v2m_error_t *error);
 
+/* Takes over a traceparent: VERSION-TRACE-SPAN-FLAGS in lower-case hex digits
+ * (https://www.w3.org/TR/trace-context/).  One that is malformed is as good as
+ * none. */
+void v2m_message_set_trace(v2m_message_t *message, const char *text,
+                           size_t length);
+
 /* Malloc'ed JSON text, or NULL when out of memory. */
 char *v2m_message_format(const v2m_message_t *message);
 

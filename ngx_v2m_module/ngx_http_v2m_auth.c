@@ -2,8 +2,9 @@
  * The access phase and the endpoints about tokens: POST /login, /validate.
  */
 
+#include <sched.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_response.h"
@@ -11,8 +12,23 @@
 #include "v2m_config.h"
 #include "v2m_login.h"
 
-/* The niceness of the threads that hash passwords. */
-#define NGX_HTTP_V2M_LOGIN_NICE 10
+/* The threads that hash passwords: niceness, and the slice that they ask for
+ * (nanoseconds, the longest there is): who asks for long slices is interrupted
+ * by whoever asks for shorter ones. */
+#define NGX_HTTP_V2M_LOGIN_NICE  10
+#define NGX_HTTP_V2M_LOGIN_SLICE 100000000
+
+/* What sched_setattr(2) takes; the C library has no name for it before 2.41. */
+typedef struct {
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t  nice;
+    uint32_t priority;
+    uint64_t runtime; /* the slice, nanoseconds */
+    uint64_t deadline;
+    uint64_t period;
+} ngx_http_v2m_scheduling_t;
 
 typedef struct {
     ngx_uint_t             nice; /* the pool does nothing else */
@@ -224,17 +240,28 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
 
 
 /* A hash takes a core for tens of milliseconds, which all other threads and
- * processes may interrupt.  On Linux each thread has a niceness of its own. */
+ * processes may interrupt at once.  Linux before 6.12 knows no slices of a
+ * thread's own and ignores them; a system that refuses the call does no harm
+ * either. */
 static void
 ngx_http_v2m_login_be_nice(void)
 {
-    static __thread ngx_uint_t nice;
+    ngx_http_v2m_scheduling_t scheduling;
+    static __thread unsigned  nice;
 
-    if (!nice) {
-        nice = 1;
-        (void) setpriority(PRIO_PROCESS, ngx_thread_tid(),
-                           NGX_HTTP_V2M_LOGIN_NICE);
+    if (nice) {
+        return;
     }
+
+    nice = 1;
+
+    ngx_memzero(&scheduling, sizeof(scheduling));
+    scheduling.size = sizeof(scheduling);
+    scheduling.policy = SCHED_OTHER;
+    scheduling.nice = NGX_HTTP_V2M_LOGIN_NICE;
+    scheduling.runtime = NGX_HTTP_V2M_LOGIN_SLICE;
+
+    (void) syscall(SYS_sched_setattr, 0, &scheduling, 0);
 }
 
 

@@ -7,7 +7,6 @@
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_response.h"
 #include "ngx_http_v2m_task.h"
-#include "v2m_gridfs.h"
 #include "v2m_jobs.h"
 
 #define NGX_HTTP_V2M_JOBS_DEFAULT 20 /* jobs on a page of the list */
@@ -270,57 +269,6 @@ ngx_http_v2m_jobs_find_done(ngx_http_request_t *r, void *data, int rc,
 
 
 static int
-ngx_http_v2m_jobs_delete_blobs(v2m_mongo_t *mongo, const v2m_job_t *job,
-                               v2m_error_t *error)
-{
-    int rc;
-
-    rc = v2m_gridfs_delete(mongo, V2M_VIDEOS, job->id, error);
-
-    if (rc == V2M_OK && job->mp3_fid[0] != '\0') {
-        rc = v2m_gridfs_delete(mongo, V2M_MP3S, job->mp3_fid, error);
-    }
-
-    if (rc == V2M_OK) {
-        rc = v2m_jobs_discard_attempts(mongo, job, error);
-    }
-
-    return rc;
-}
-
-
-/*
- * In its end state a job loses its blobs first, so that a deletion that was cut
- * short can be repeated.  Before that the record goes first: a converter at
- * work finds that it has lost, and whatever it noted there since makes us look
- * again.
- */
-static int
-ngx_http_v2m_jobs_delete_once(v2m_mongo_t *mongo, const v2m_job_t *job,
-                              v2m_error_t *error)
-{
-    int rc, ended;
-
-    ended = job->state == V2M_JOB_READY || job->state == V2M_JOB_FAILED;
-    rc = V2M_OK;
-
-    if (ended) {
-        rc = ngx_http_v2m_jobs_delete_blobs(mongo, job, error);
-    }
-
-    if (rc == V2M_OK) {
-        rc = v2m_jobs_remove_unchanged(mongo, job, error);
-    }
-
-    if (rc == V2M_OK && !ended) {
-        rc = ngx_http_v2m_jobs_delete_blobs(mongo, job, error);
-    }
-
-    return rc;
-}
-
-
-static int
 ngx_http_v2m_jobs_delete_run(void *data, v2m_error_t *error)
 {
     int                  rc, tries;
@@ -338,7 +286,7 @@ ngx_http_v2m_jobs_delete_run(void *data, v2m_error_t *error)
         }
 
         if (rc == V2M_OK) {
-            rc = ngx_http_v2m_jobs_delete_once(jobs->mongo, &jobs->job, error);
+            rc = v2m_jobs_drop(jobs->mongo, &jobs->job, error);
         }
 
         if (rc != V2M_CONFLICT) {

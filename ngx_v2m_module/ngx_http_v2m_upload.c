@@ -604,6 +604,7 @@ void
 ngx_http_v2m_upload_stored(ngx_http_v2m_upload_t *upload)
 {
     char               *body;
+    ngx_str_t          *trace;
     v2m_error_t         error;
     v2m_message_t       message;
     ngx_http_request_t *r;
@@ -616,6 +617,12 @@ ngx_http_v2m_upload_stored(ngx_http_v2m_upload_t *upload)
     ngx_memcpy(message.video_fid, upload->job.id, sizeof(v2m_id_t));
     message.username = upload->job.username;
     message.name = upload->job.name;
+
+    trace = ngx_http_v2m_find_header(r, "traceparent");
+
+    if (trace != NULL) {
+        v2m_message_set_trace(&message, (char *) trace->data, trace->len);
+    }
 
     body = v2m_message_format(&message);
 

@@ -447,3 +447,23 @@ for my $case (['/exact' => undef], ['/exact?name=a' => 'a'],
     is_stored(id_of(http(PUT => $path, Authorization => $authorization,
         body => 'x')), 'x', owner => $owner, name => $name);
 }
+
+
+
+=== TEST 22: a traceparent goes into the message, unless it is malformed
+--- scenario
+my ($authorization, $owner) = begin();
+my $trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+
+for my $try ([$trace, $trace], ["${trace}0", undef], [uc $trace, undef],
+    ['none', undef])
+{
+    my $response = http(PUT => '/upload', Authorization => $authorization,
+        traceparent => $try->[0], body => 'video');
+
+    is($response->code, 201);
+
+    my ($message) = messages();
+
+    is(decode_json($message->{body})->{traceparent}, $try->[1]);
+}
