@@ -43,7 +43,7 @@ test_packages=(
 )
 
 bench_packages=(
-    wrk default-jre-headless maven
+    wrk nghttp2-client openssl default-jre-headless maven
     python3-pymongo python3-bson
 )
 
