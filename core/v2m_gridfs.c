@@ -3,7 +3,8 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "v2m_pause.h"
 
 #define V2M_GRIDFS_FILES  "fs.files"
 #define V2M_GRIDFS_CHUNKS "fs.chunks"
@@ -63,14 +64,12 @@ int
 v2m_gridfs_insert_file(v2m_mongo_t *mongo, const char *database,
                        v2m_gridfs_file_t *file, v2m_error_t *error)
 {
-    int             rc;
-    bson_t          document;
-    bson_oid_t      oid;
-    const bson_t   *pointer;
-    struct timespec now;
+    int           rc;
+    bson_t        document;
+    bson_oid_t    oid;
+    const bson_t *pointer;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    file->upload_date_ms = (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    file->upload_date_ms = v2m_wall_ms();
 
     bson_oid_init_from_string(&oid, file->id);
 

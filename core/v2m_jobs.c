@@ -6,6 +6,7 @@
 #include "v2m_filename.h"
 #include "v2m_job_bson.h"
 #include "v2m_jobs_record.h"
+#include "v2m_pause.h"
 
 /* The record's own version, for readers of a later release. */
 #define V2M_JOBS_VERSION 1
@@ -51,7 +52,7 @@ v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error)
     const bson_t *pointer;
 
     job->state = V2M_JOB_UPLOADING;
-    job->created_ms = v2m_jobs_now();
+    job->created_ms = v2m_wall_ms();
     job->updated_ms = job->created_ms;
 
     bson_init(&record);
@@ -144,7 +145,7 @@ v2m_jobs_adopt(v2m_mongo_t *mongo, const char *username,
     bson_t  filter, update, set, opts;
     int64_t now;
 
-    now = v2m_jobs_now();
+    now = v2m_wall_ms();
     name[0] = '\0';
 
     if (video->filename != NULL) {
@@ -208,8 +209,6 @@ v2m_jobs_find_one(v2m_mongo_t *mongo, const char *field, const v2m_id_t id,
 
     rc = v2m_jobs_query(mongo, &filter, "_id", 1, 1, &jobs, &count, error);
 
-    bson_destroy(&filter);
-
     if (rc != V2M_OK) {
         return rc;
     }
@@ -254,25 +253,16 @@ int
 v2m_jobs_list(v2m_mongo_t *mongo, const char *owner, const char *after,
               size_t limit, v2m_job_t **jobs, size_t *count, v2m_error_t *error)
 {
-    int    rc;
-    bson_t filter, range;
+    bson_t filter;
 
     bson_init(&filter);
     BSON_APPEND_UTF8(&filter, "username", owner);
 
     if (after != NULL && *after != '\0') {
-        BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &range);
-        v2m_jobs_append_id(&range, "$lt", after);
-        bson_append_document_end(&filter, &range);
+        v2m_jobs_append_before(&filter, after);
     }
 
-    /* an ObjectId begins with the time of its making */
-
-    rc = v2m_jobs_query(mongo, &filter, "_id", -1, limit, jobs, count, error);
-
-    bson_destroy(&filter);
-
-    return rc;
+    return v2m_jobs_query(mongo, &filter, "_id", -1, limit, jobs, count, error);
 }
 
 
@@ -379,7 +369,7 @@ v2m_jobs_ready(v2m_mongo_t *mongo, const v2m_id_t id, const v2m_id_t mp3_fid,
     v2m_jobs_change_begin(&change, id, v2m_jobs_open);
     BSON_APPEND_UTF8(&change.set, "state", v2m_job_state_name(V2M_JOB_READY));
     BSON_APPEND_INT32(&change.set, "progress", 100);
-    BSON_APPEND_DATE_TIME(&change.set, "finished", v2m_jobs_now());
+    BSON_APPEND_DATE_TIME(&change.set, "finished", v2m_wall_ms());
     BSON_APPEND_INT64(&change.set, "mp3_size", mp3_size);
     v2m_jobs_append_id(&change.set, "mp3_fid", mp3_fid);
 
@@ -399,7 +389,7 @@ v2m_jobs_fail(v2m_mongo_t *mongo, const v2m_id_t id, const char *reason,
 
     v2m_jobs_change_begin(&change, id, v2m_jobs_open);
     BSON_APPEND_UTF8(&change.set, "state", v2m_job_state_name(V2M_JOB_FAILED));
-    BSON_APPEND_DATE_TIME(&change.set, "finished", v2m_jobs_now());
+    BSON_APPEND_DATE_TIME(&change.set, "finished", v2m_wall_ms());
     v2m_jobs_append_text(&change.set, "reason", reason);
 
     return v2m_jobs_change_end(mongo, &change, error);

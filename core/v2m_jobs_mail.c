@@ -1,9 +1,11 @@
 #include "v2m_jobs_mail.h"
 
 #include "v2m_jobs_record.h"
+#include "v2m_pause.h"
 
-/* There is a mail about these. */
-static const int v2m_jobs_ended[] = { V2M_JOB_READY, V2M_JOB_FAILED, -1 };
+/* Who is about to send the mail, and until when. */
+static const char *const v2m_jobs_claim[] = { "mail_owner", "mail_until",
+                                              NULL };
 
 
 static void
@@ -22,7 +24,7 @@ v2m_jobs_claim_mail(v2m_mongo_t *mongo, const v2m_id_t id, const v2m_id_t owner,
     int64_t           now;
     v2m_jobs_change_t change;
 
-    now = v2m_jobs_now();
+    now = v2m_wall_ms();
 
     v2m_jobs_change_begin_quietly(&change, id, v2m_jobs_ended);
     v2m_jobs_not_notified(&change.filter);
@@ -55,7 +57,6 @@ v2m_jobs_put_mail_off(v2m_mongo_t *mongo, const v2m_id_t id,
                       const v2m_id_t owner, const v2m_job_mail_t *mail,
                       v2m_error_t *error)
 {
-    bson_t            unset;
     v2m_jobs_change_t change;
 
     /* a mail that is not put aside is in somebody's hands, who shows by that
@@ -82,10 +83,7 @@ v2m_jobs_put_mail_off(v2m_mongo_t *mongo, const v2m_id_t id,
 
     bson_append_document_end(&change.update, &change.set);
 
-    BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$unset", &unset);
-    BSON_APPEND_BOOL(&unset, "mail_owner", true);
-    BSON_APPEND_BOOL(&unset, "mail_until", true);
-    bson_append_document_end(&change.update, &unset);
+    v2m_jobs_append_unset(&change.update, v2m_jobs_claim);
 
     return v2m_jobs_change_run(mongo, &change, error);
 }
@@ -95,8 +93,10 @@ int
 v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
                   v2m_job_notified_t notified, v2m_error_t *error)
 {
-    bson_t            unset;
     v2m_jobs_change_t change;
+
+    static const char *const fields[] = { "mail_owner", "mail_until",
+                                          "mail_due", NULL };
 
     /* of a job that was tried anew since, this is not the mail any more */
 
@@ -105,11 +105,7 @@ v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
     BSON_APPEND_UTF8(&change.set, "notified", v2m_job_notified_name(notified));
     bson_append_document_end(&change.update, &change.set);
 
-    BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$unset", &unset);
-    BSON_APPEND_BOOL(&unset, "mail_owner", true);
-    BSON_APPEND_BOOL(&unset, "mail_until", true);
-    BSON_APPEND_BOOL(&unset, "mail_due", true);
-    bson_append_document_end(&change.update, &unset);
+    v2m_jobs_append_unset(&change.update, fields);
 
     return v2m_jobs_change_run(mongo, &change, error);
 }
@@ -118,22 +114,20 @@ v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
 int
 v2m_jobs_notify_again(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
 {
-    bson_t            unset;
     v2m_jobs_change_t change;
+
+    static const char *const fields[] = { "mail_tries", "mail_since",
+                                          "mail_requeued", NULL };
 
     v2m_jobs_change_begin(&change, id, v2m_jobs_ended);
     BSON_APPEND_UTF8(&change.filter, "notified",
                      v2m_job_notified_name(V2M_NOTIFIED_FAILED));
     BSON_APPEND_UTF8(&change.set, "notified",
                      v2m_job_notified_name(V2M_NOTIFIED_NONE));
-    BSON_APPEND_DATE_TIME(&change.set, "mail_due", v2m_jobs_now());
+    BSON_APPEND_DATE_TIME(&change.set, "mail_due", v2m_wall_ms());
     bson_append_document_end(&change.update, &change.set);
 
-    BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$unset", &unset);
-    BSON_APPEND_BOOL(&unset, "mail_tries", true);
-    BSON_APPEND_BOOL(&unset, "mail_since", true);
-    BSON_APPEND_BOOL(&unset, "mail_requeued", true);
-    bson_append_document_end(&change.update, &unset);
+    v2m_jobs_append_unset(&change.update, fields);
 
     return v2m_jobs_change_run(mongo, &change, error);
 }
@@ -143,15 +137,7 @@ v2m_jobs_notify_again(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
 static void
 v2m_jobs_unnotified(bson_t *filter)
 {
-    bson_t in, list;
-
-    BSON_APPEND_DOCUMENT_BEGIN(filter, "state", &in);
-    BSON_APPEND_ARRAY_BEGIN(&in, "$in", &list);
-    BSON_APPEND_UTF8(&list, "0", v2m_job_state_name(V2M_JOB_READY));
-    BSON_APPEND_UTF8(&list, "1", v2m_job_state_name(V2M_JOB_FAILED));
-    bson_append_array_end(&in, &list);
-    bson_append_document_end(filter, &in);
-
+    v2m_jobs_append_states(filter, v2m_jobs_ended);
     v2m_jobs_not_notified(filter);
 }
 
@@ -160,19 +146,14 @@ int
 v2m_jobs_due_mails(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
                    v2m_job_t **jobs, size_t *count, v2m_error_t *error)
 {
-    int    rc;
     bson_t filter;
 
     bson_init(&filter);
     v2m_jobs_unnotified(&filter);
     v2m_jobs_append_range(&filter, "mail_due", "$lt", before_ms);
 
-    rc = v2m_jobs_query(mongo, &filter, "mail_due", 1, limit, jobs, count,
-                        error);
-
-    bson_destroy(&filter);
-
-    return rc;
+    return v2m_jobs_query(mongo, &filter, "mail_due", 1, limit, jobs, count,
+                          error);
 }
 
 
@@ -180,7 +161,6 @@ int
 v2m_jobs_lost_mails(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
                     v2m_job_t **jobs, size_t *count, v2m_error_t *error)
 {
-    int    rc;
     bson_t filter, any, one;
 
     bson_init(&filter);
@@ -200,12 +180,8 @@ v2m_jobs_lost_mails(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
 
     bson_append_array_end(&filter, &any);
 
-    rc =
-        v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count, error);
-
-    bson_destroy(&filter);
-
-    return rc;
+    return v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count,
+                          error);
 }
 
 

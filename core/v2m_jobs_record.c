@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "v2m_job_bson.h"
 #include "v2m_jobs.h"
+#include "v2m_pause.h"
 #include "v2m_utf8.h"
 
 /* A growing list of jobs, filled by v2m_jobs_take(). */
@@ -15,15 +15,7 @@ typedef struct {
     size_t     capacity;
 } v2m_jobs_found_t;
 
-int64_t
-v2m_jobs_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+const int v2m_jobs_ended[] = { V2M_JOB_READY, V2M_JOB_FAILED, -1 };
 
 
 void
@@ -75,16 +67,36 @@ v2m_jobs_append_exists(bson_t *filter, const char *field, bool exists)
 
 
 void
-v2m_jobs_filter(bson_t *filter, const v2m_id_t id, const int *states)
+v2m_jobs_append_before(bson_t *filter, const v2m_id_t id)
+{
+    bson_t range;
+
+    BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &range);
+    v2m_jobs_append_id(&range, "$lt", id);
+    bson_append_document_end(filter, &range);
+}
+
+
+void
+v2m_jobs_append_unset(bson_t *update, const char *const *fields)
+{
+    bson_t unset;
+
+    BSON_APPEND_DOCUMENT_BEGIN(update, "$unset", &unset);
+
+    for (; *fields != NULL; fields++) {
+        bson_append_bool(&unset, *fields, -1, true);
+    }
+
+    bson_append_document_end(update, &unset);
+}
+
+
+void
+v2m_jobs_append_states(bson_t *filter, const int *states)
 {
     bson_t in, list;
     char   key[16];
-
-    v2m_jobs_append_id(filter, "_id", id);
-
-    if (states == NULL) {
-        return;
-    }
 
     BSON_APPEND_DOCUMENT_BEGIN(filter, "state", &in);
     BSON_APPEND_ARRAY_BEGIN(&in, "$in", &list);
@@ -97,6 +109,17 @@ v2m_jobs_filter(bson_t *filter, const v2m_id_t id, const int *states)
 
     bson_append_array_end(&in, &list);
     bson_append_document_end(filter, &in);
+}
+
+
+void
+v2m_jobs_filter(bson_t *filter, const v2m_id_t id, const int *states)
+{
+    v2m_jobs_append_id(filter, "_id", id);
+
+    if (states != NULL) {
+        v2m_jobs_append_states(filter, states);
+    }
 }
 
 
@@ -117,7 +140,7 @@ v2m_jobs_change_begin(v2m_jobs_change_t *change, const v2m_id_t id,
                       const int *states)
 {
     v2m_jobs_change_begin_quietly(change, id, states);
-    BSON_APPEND_DATE_TIME(&change->set, "updated", v2m_jobs_now());
+    BSON_APPEND_DATE_TIME(&change->set, "updated", v2m_wall_ms());
 }
 
 
@@ -176,7 +199,7 @@ v2m_jobs_take(void *data, const bson_t *document, v2m_error_t *error)
 
 
 int
-v2m_jobs_query(v2m_mongo_t *mongo, const bson_t *filter, const char *sort,
+v2m_jobs_query(v2m_mongo_t *mongo, bson_t *filter, const char *sort,
                int direction, size_t limit, v2m_job_t **jobs, size_t *count,
                v2m_error_t *error)
 {
@@ -196,6 +219,7 @@ v2m_jobs_query(v2m_mongo_t *mongo, const bson_t *filter, const char *sort,
                         &opts, v2m_jobs_take, &found, error);
 
     bson_destroy(&opts);
+    bson_destroy(filter);
 
     if (rc != V2M_OK) {
         v2m_jobs_free(found.jobs, found.count);

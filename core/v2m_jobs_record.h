@@ -26,8 +26,8 @@ typedef struct {
     bson_t set; /* {$set: ...} in update, open until the change is ended */
 } v2m_jobs_change_t;
 
-/* Milliseconds since the epoch, UTC. */
-int64_t v2m_jobs_now(void);
+/* The end states, -1 at the end: there is a mail about these. */
+extern const int v2m_jobs_ended[];
 
 void v2m_jobs_append_id(bson_t *document, const char *field, const v2m_id_t id);
 
@@ -42,6 +42,16 @@ void v2m_jobs_append_range(bson_t *filter, const char *field,
 
 /* {field: {$exists: ...}} */
 void v2m_jobs_append_exists(bson_t *filter, const char *field, bool exists);
+
+/* {_id: {$lt: id}}: what was made before, as an id begins with the time of its
+ * making. */
+void v2m_jobs_append_before(bson_t *filter, const v2m_id_t id);
+
+/* {state: {$in: [...]}}; a state of -1 ends the list. */
+void v2m_jobs_append_states(bson_t *filter, const int *states);
+
+/* {$unset: ...} of the fields; NULL ends the list. */
+void v2m_jobs_append_unset(bson_t *update, const char *const *fields);
 
 /* A filter {_id, state: {$in: [...]}}; a state of -1 ends the list, which may
  * be NULL: any state. */
@@ -62,8 +72,9 @@ int v2m_jobs_change_run(v2m_mongo_t *mongo, v2m_jobs_change_t *change,
 int v2m_jobs_change_end(v2m_mongo_t *mongo, v2m_jobs_change_t *change,
                         v2m_error_t *error);
 
-/* Runs a query, sorted by one field; *jobs as with v2m_jobs_list(). */
-int v2m_jobs_query(v2m_mongo_t *mongo, const bson_t *filter, const char *sort,
+/* Runs a query, sorted by one field, and frees the filter; *jobs as with
+ * v2m_jobs_list(). */
+int v2m_jobs_query(v2m_mongo_t *mongo, bson_t *filter, const char *sort,
                    int direction, size_t limit, v2m_job_t **jobs, size_t *count,
                    v2m_error_t *error);
 

@@ -2,11 +2,10 @@
 
 #include "v2m_jobs.h"
 #include "v2m_jobs_record.h"
+#include "v2m_pause.h"
 
 /* -1: it does not matter */
 #define V2M_JOBS_ANY -1
-
-static const int v2m_jobs_ended[] = { V2M_JOB_READY, V2M_JOB_FAILED, -1 };
 
 
 static int
@@ -14,7 +13,6 @@ v2m_jobs_older(v2m_mongo_t *mongo, v2m_job_state_t state, int published,
                int64_t before_ms, size_t limit, v2m_job_t **jobs, size_t *count,
                v2m_error_t *error)
 {
-    int    rc;
     bson_t filter;
 
     bson_init(&filter);
@@ -26,12 +24,8 @@ v2m_jobs_older(v2m_mongo_t *mongo, v2m_job_state_t state, int published,
 
     v2m_jobs_append_range(&filter, "updated", "$lt", before_ms);
 
-    rc =
-        v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count, error);
-
-    bson_destroy(&filter);
-
-    return rc;
+    return v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count,
+                          error);
 }
 
 
@@ -112,8 +106,8 @@ v2m_jobs_give_up(v2m_mongo_t *mongo, const v2m_job_t *job, const char *reason,
 
     v2m_jobs_change_unchanged_begin(&change, job);
     BSON_APPEND_UTF8(&change.set, "state", v2m_job_state_name(V2M_JOB_FAILED));
-    BSON_APPEND_DATE_TIME(&change.set, "finished", v2m_jobs_now());
-    BSON_APPEND_DATE_TIME(&change.set, "mail_due", v2m_jobs_now());
+    BSON_APPEND_DATE_TIME(&change.set, "finished", v2m_wall_ms());
+    BSON_APPEND_DATE_TIME(&change.set, "mail_due", v2m_wall_ms());
     v2m_jobs_append_text(&change.set, "reason", reason);
 
     return v2m_jobs_change_end(mongo, &change, error);
@@ -123,14 +117,13 @@ v2m_jobs_give_up(v2m_mongo_t *mongo, const v2m_job_t *job, const char *reason,
 int
 v2m_jobs_retry(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
 {
-    bson_t            unset;
-    size_t            i;
     v2m_jobs_change_t change;
 
     static const int         states[] = { V2M_JOB_FAILED, -1 };
     static const char *const fields[] = {
-        "reason",     "finished",   "progress",   "requeued", "mail_owner",
-        "mail_until", "mail_tries", "mail_since", "mail_due", "mail_requeued",
+        "reason",     "finished",      "progress",   "requeued",
+        "mail_owner", "mail_until",    "mail_tries", "mail_since",
+        "mail_due",   "mail_requeued", NULL,
     };
 
     v2m_jobs_change_begin(&change, id, states);
@@ -143,13 +136,7 @@ v2m_jobs_retry(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
     BSON_APPEND_BOOL(&change.set, "published", false);
     bson_append_document_end(&change.update, &change.set);
 
-    BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$unset", &unset);
-
-    for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-        bson_append_bool(&unset, fields[i], -1, true);
-    }
-
-    bson_append_document_end(&change.update, &unset);
+    v2m_jobs_append_unset(&change.update, fields);
 
     return v2m_jobs_change_run(mongo, &change, error);
 }
@@ -160,14 +147,9 @@ v2m_jobs_retry(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
 static void
 v2m_jobs_filter_ended(bson_t *filter, int64_t before_ms)
 {
-    bson_t in, list, any, one;
+    bson_t any, one;
 
-    BSON_APPEND_DOCUMENT_BEGIN(filter, "state", &in);
-    BSON_APPEND_ARRAY_BEGIN(&in, "$in", &list);
-    BSON_APPEND_UTF8(&list, "0", v2m_job_state_name(V2M_JOB_READY));
-    BSON_APPEND_UTF8(&list, "1", v2m_job_state_name(V2M_JOB_FAILED));
-    bson_append_array_end(&in, &list);
-    bson_append_document_end(filter, &in);
+    v2m_jobs_append_states(filter, v2m_jobs_ended);
 
     BSON_APPEND_ARRAY_BEGIN(filter, "$or", &any);
 
@@ -188,7 +170,6 @@ int
 v2m_jobs_old_videos(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
                     v2m_job_t **jobs, size_t *count, v2m_error_t *error)
 {
-    int    rc;
     bson_t filter, other;
 
     bson_init(&filter);
@@ -198,12 +179,8 @@ v2m_jobs_old_videos(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
     BSON_APPEND_BOOL(&other, "$ne", true);
     bson_append_document_end(&filter, &other);
 
-    rc =
-        v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count, error);
-
-    bson_destroy(&filter);
-
-    return rc;
+    return v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count,
+                          error);
 }
 
 
@@ -211,19 +188,14 @@ int
 v2m_jobs_old(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
              v2m_job_t **jobs, size_t *count, v2m_error_t *error)
 {
-    int    rc;
     bson_t filter;
 
     bson_init(&filter);
     v2m_jobs_filter_ended(&filter, before_ms);
     v2m_jobs_append_exists(&filter, "mail_due", false);
 
-    rc =
-        v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count, error);
-
-    bson_destroy(&filter);
-
-    return rc;
+    return v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count,
+                          error);
 }
 
 
@@ -278,8 +250,7 @@ v2m_jobs_list_all(v2m_mongo_t *mongo, int state, const char *owner,
                   const char *after, size_t limit, v2m_job_t **jobs,
                   size_t *count, v2m_error_t *error)
 {
-    int    rc;
-    bson_t filter, range;
+    bson_t filter;
 
     bson_init(&filter);
 
@@ -293,14 +264,8 @@ v2m_jobs_list_all(v2m_mongo_t *mongo, int state, const char *owner,
     }
 
     if (after != NULL) {
-        BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &range);
-        v2m_jobs_append_id(&range, "$lt", after);
-        bson_append_document_end(&filter, &range);
+        v2m_jobs_append_before(&filter, after);
     }
 
-    rc = v2m_jobs_query(mongo, &filter, "_id", -1, limit, jobs, count, error);
-
-    bson_destroy(&filter);
-
-    return rc;
+    return v2m_jobs_query(mongo, &filter, "_id", -1, limit, jobs, count, error);
 }

@@ -4,14 +4,28 @@
 #include <time.h>
 
 
-int64_t
-v2m_clock_ms(void)
+static int64_t
+v2m_pause_read(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
 
     return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+
+int64_t
+v2m_clock_ms(void)
+{
+    return v2m_pause_read(CLOCK_MONOTONIC);
+}
+
+
+int64_t
+v2m_wall_ms(void)
+{
+    return v2m_pause_read(CLOCK_REALTIME);
 }
 
 

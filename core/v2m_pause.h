@@ -11,6 +11,9 @@
  * anything.  Any thread. */
 int64_t v2m_clock_ms(void);
 
+/* Milliseconds since the epoch, UTC, as records tell times.  Any thread. */
+int64_t v2m_wall_ms(void);
+
 /*
  * How long to pause after the attempt (counted from 0) failed: twice as long
  * after each, from first_ms to most_ms.  Up to half of it is taken off at

@@ -1,11 +1,9 @@
 #include "v2m_requests.h"
 
-#include <string.h>
-
 #include "v2m_jobs.h"
 #include "v2m_jobs_record.h"
+#include "v2m_pause.h"
 
-#define V2M_REQUESTS_DATABASE   "v2m"
 #define V2M_REQUESTS_COLLECTION "requests"
 
 /* How often a key that others take at the same time is tried for. */
@@ -24,16 +22,6 @@ v2m_requests_id(const char *key, const char *username)
     /* a key has no newline, so two pairs never make the same text */
 
     return bson_strdup_printf("%s\n%s", key, username);
-}
-
-
-static void
-v2m_requests_append_job(bson_t *document, const v2m_id_t job)
-{
-    bson_oid_t oid;
-
-    bson_oid_init_from_string(&oid, job);
-    BSON_APPEND_OID(document, "job", &oid);
 }
 
 
@@ -65,7 +53,7 @@ v2m_requests_find(v2m_request_t *request, v2m_error_t *error)
     bson_init(&filter);
     BSON_APPEND_UTF8(&filter, "_id", request->id);
 
-    rc = v2m_mongo_find(request->mongo, V2M_REQUESTS_DATABASE,
+    rc = v2m_mongo_find(request->mongo, V2M_JOBS_DATABASE,
                         V2M_REQUESTS_COLLECTION, &filter, NULL,
                         v2m_requests_take, request, error);
 
@@ -86,11 +74,11 @@ v2m_requests_insert(v2m_request_t *request, const v2m_job_t *job,
 
     bson_init(&record);
     BSON_APPEND_UTF8(&record, "_id", request->id);
-    v2m_requests_append_job(&record, job->id);
+    v2m_jobs_append_id(&record, "job", job->id);
     BSON_APPEND_DATE_TIME(&record, "created", job->created_ms);
 
     pointer = &record;
-    rc = v2m_mongo_insert(request->mongo, V2M_REQUESTS_DATABASE,
+    rc = v2m_mongo_insert(request->mongo, V2M_JOBS_DATABASE,
                           V2M_REQUESTS_COLLECTION, &pointer, 1, error);
 
     bson_destroy(&record);
@@ -111,15 +99,15 @@ v2m_requests_replace(v2m_request_t *request, const v2m_job_t *job,
 
     bson_init(&filter);
     BSON_APPEND_UTF8(&filter, "_id", request->id);
-    v2m_requests_append_job(&filter, request->owner);
+    v2m_jobs_append_id(&filter, "job", request->owner);
 
     bson_init(&update);
     BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
-    v2m_requests_append_job(&set, job->id);
+    v2m_jobs_append_id(&set, "job", job->id);
     BSON_APPEND_DATE_TIME(&set, "created", job->created_ms);
     bson_append_document_end(&update, &set);
 
-    rc = v2m_mongo_update(request->mongo, V2M_REQUESTS_DATABASE,
+    rc = v2m_mongo_update(request->mongo, V2M_JOBS_DATABASE,
                           V2M_REQUESTS_COLLECTION, &filter, &update, NULL,
                           &matched, error);
 
@@ -143,7 +131,7 @@ v2m_requests_dead(v2m_request_t *request, const v2m_job_t *job)
 {
     return job->state == V2M_JOB_UPLOADING
            && v2m_jobs_abandon(request->mongo, job->id,
-                               v2m_jobs_now() - V2M_REQUESTS_SILENT_MS, NULL)
+                               v2m_wall_ms() - V2M_REQUESTS_SILENT_MS, NULL)
                   == V2M_OK;
 }
 
@@ -230,7 +218,7 @@ v2m_requests_prepare(v2m_mongo_t *mongo, v2m_error_t *error)
     bson_init(&keys);
     BSON_APPEND_INT32(&keys, "created", 1);
 
-    rc = v2m_mongo_index(mongo, V2M_REQUESTS_DATABASE, V2M_REQUESTS_COLLECTION,
+    rc = v2m_mongo_index(mongo, V2M_JOBS_DATABASE, V2M_REQUESTS_COLLECTION,
                          &keys, 0, error);
 
     bson_destroy(&keys);
@@ -270,14 +258,12 @@ v2m_requests_forget(v2m_mongo_t *mongo, int64_t before_ms, int64_t *count,
                     v2m_error_t *error)
 {
     int    rc;
-    bson_t filter, range;
+    bson_t filter;
 
     bson_init(&filter);
-    BSON_APPEND_DOCUMENT_BEGIN(&filter, "created", &range);
-    BSON_APPEND_DATE_TIME(&range, "$lt", before_ms);
-    bson_append_document_end(&filter, &range);
+    v2m_jobs_append_range(&filter, "created", "$lt", before_ms);
 
-    rc = v2m_mongo_delete(mongo, V2M_REQUESTS_DATABASE, V2M_REQUESTS_COLLECTION,
+    rc = v2m_mongo_delete(mongo, V2M_JOBS_DATABASE, V2M_REQUESTS_COLLECTION,
                           &filter, count, error);
 
     bson_destroy(&filter);

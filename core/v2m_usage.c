@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "v2m_job.h"
+#include "v2m_jobs_record.h"
 
 typedef struct {
     const char  *except;
@@ -107,8 +108,8 @@ v2m_usage(v2m_mongo_t *mongo, const char *username, const v2m_id_t except,
 
     bson_append_document_end(&opts, &fields);
 
-    rc = v2m_mongo_find(mongo, "v2m", "jobs", &filter, &opts, v2m_usage_add,
-                        &sum, error);
+    rc = v2m_mongo_find(mongo, V2M_JOBS_DATABASE, V2M_JOBS_COLLECTION, &filter,
+                        &opts, v2m_usage_add, &sum, error);
 
     bson_destroy(&opts);
     bson_destroy(&filter);

@@ -31,6 +31,31 @@ fresh(void)
 }
 
 
+/* The key becomes the job's. */
+static void
+take(const char *key, v2m_job_t *job)
+{
+    v2m_job_t   found;
+    v2m_error_t error;
+
+    assert_ok(v2m_requests_begin(mongo, key, job, &found, &error), &error);
+}
+
+
+/* The key is the other job's. */
+static void
+refuse(const char *key, v2m_job_t *job, const v2m_job_t *other)
+{
+    v2m_job_t   found;
+    v2m_error_t error;
+
+    assert_int_equal(v2m_requests_begin(mongo, key, job, &found, &error),
+                     V2M_CONFLICT);
+    assert_string_equal(found.id, other->id);
+    v2m_job_free(&found);
+}
+
+
 static void
 test_first_and_again(void **state)
 {
@@ -43,7 +68,7 @@ test_first_and_again(void **state)
     first = fresh();
     again = fresh();
 
-    assert_ok(v2m_requests_begin(mongo, "key", &first, &found, &error), &error);
+    take("key", &first);
     assert_int_equal(v2m_requests_begin(mongo, "key", &again, &found, &error),
                      V2M_CONFLICT);
     assert_string_equal(found.id, first.id);
@@ -58,7 +83,7 @@ test_first_and_again(void **state)
 static void
 test_key_of_a_job_that_is_gone(void **state)
 {
-    v2m_job_t   first, again, found;
+    v2m_job_t   first, again;
     v2m_error_t error;
 
     (void) state;
@@ -67,9 +92,9 @@ test_key_of_a_job_that_is_gone(void **state)
     first = fresh();
     again = fresh();
 
-    assert_ok(v2m_requests_begin(mongo, "key", &first, &found, &error), &error);
+    take("key", &first);
     assert_ok(v2m_jobs_remove(mongo, first.id, &error), &error);
-    assert_ok(v2m_requests_begin(mongo, "key", &again, &found, &error), &error);
+    take("key", &again);
 }
 
 
@@ -103,7 +128,7 @@ make_silent(const v2m_id_t id, int64_t age_ms)
 static void
 test_key_of_an_upload_that_died(void **state)
 {
-    v2m_job_t   first, again, found;
+    v2m_job_t   first, again;
     v2m_error_t error;
 
     (void) state;
@@ -112,21 +137,18 @@ test_key_of_an_upload_that_died(void **state)
     first = fresh();
     again = fresh();
 
-    assert_ok(v2m_requests_begin(mongo, "key", &first, &found, &error), &error);
+    take("key", &first);
 
     /* slow is not dead */
 
     make_silent(first.id, V2M_REQUESTS_SILENT_MS - 60000);
-    assert_int_equal(v2m_requests_begin(mongo, "key", &again, &found, &error),
-                     V2M_CONFLICT);
-    assert_string_equal(found.id, first.id);
-    v2m_job_free(&found);
+    refuse("key", &again, &first);
     assert_ok(v2m_jobs_touch(mongo, first.id, &error), &error);
 
     /* nobody finishes it any more */
 
     make_silent(first.id, V2M_REQUESTS_SILENT_MS + 1000);
-    assert_ok(v2m_requests_begin(mongo, "key", &again, &found, &error), &error);
+    take("key", &again);
     assert_int_equal(v2m_jobs_queue(mongo, first.id, "a", 1, &error),
                      V2M_CONFLICT);
     assert_ok(v2m_jobs_queue(mongo, again.id, "a", 1, &error), &error);
@@ -135,18 +157,14 @@ test_key_of_an_upload_that_died(void **state)
 
     make_silent(again.id, 10 * V2M_REQUESTS_SILENT_MS);
     first = fresh();
-    assert_int_equal(v2m_requests_begin(mongo, "key", &first, &found, &error),
-                     V2M_CONFLICT);
-    assert_string_equal(found.id, again.id);
-    v2m_job_free(&found);
+    refuse("key", &first, &again);
 }
 
 
 static void
 test_users_share_no_key(void **state)
 {
-    v2m_job_t   mine, other, found;
-    v2m_error_t error;
+    v2m_job_t mine, other;
 
     (void) state;
     need_store();
@@ -155,8 +173,8 @@ test_users_share_no_key(void **state)
     other = fresh();
     other.username = (char *) "other@example.com";
 
-    assert_ok(v2m_requests_begin(mongo, owner, &mine, &found, &error), &error);
-    assert_ok(v2m_requests_begin(mongo, owner, &other, &found, &error), &error);
+    take(owner, &mine);
+    take(owner, &other);
 }
 
 
@@ -181,7 +199,7 @@ run_race(int gone)
 {
     int               i, won;
     size_t            count;
-    v2m_job_t         old, found, *jobs;
+    v2m_job_t         old, *jobs;
     pthread_t         threads[TEST_THREADS];
     v2m_error_t       error;
     test_racer_t      racers[TEST_THREADS];
@@ -191,8 +209,7 @@ run_race(int gone)
 
     if (gone) {
         old = fresh();
-        assert_ok(v2m_requests_begin(mongo, "raced", &old, &found, &error),
-                  &error);
+        take("raced", &old);
         assert_ok(v2m_jobs_remove(mongo, old.id, &error), &error);
     }
 
@@ -264,7 +281,7 @@ test_forget(void **state)
     again = fresh();
 
     assert_ok(v2m_requests_prepare(mongo, &error), &error);
-    assert_ok(v2m_requests_begin(mongo, "key", &first, &found, &error), &error);
+    take("key", &first);
     assert_ok(v2m_requests_forget(mongo, first.created_ms, &count, &error),
               &error);
     assert_int_equal(v2m_requests_begin(mongo, "key", &again, &found, &error),
@@ -274,7 +291,7 @@ test_forget(void **state)
     assert_ok(v2m_requests_forget(mongo, first.created_ms + 1, &count, &error),
               &error);
     assert_true(count >= 1);
-    assert_ok(v2m_requests_begin(mongo, "key", &again, &found, &error), &error);
+    take("key", &again);
 }
 
 
