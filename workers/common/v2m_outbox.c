@@ -8,13 +8,42 @@
 #include "v2m_message.h"
 #include "v2m_pause.h"
 
-#define V2M_OUTBOX_CONFIRM_MS 10000
+#define V2M_OUTBOX_HEARTBEAT_S 30
+#define V2M_OUTBOX_TIMEOUT_MS  5000
+#define V2M_OUTBOX_CONFIRM_MS  10000
 
 typedef struct {
     uint64_t tag;
     int      settled;
     int      refused;
 } v2m_outbox_item_t;
+
+
+int
+v2m_outbox_connect(v2m_amqp_t **amqp, const char *url, const char *name,
+                   v2m_error_t *error)
+{
+    int                rc;
+    v2m_amqp_options_t options;
+
+    options.name = name;
+    options.heartbeat_s = V2M_OUTBOX_HEARTBEAT_S;
+    options.timeout_ms = V2M_OUTBOX_TIMEOUT_MS;
+
+    rc = v2m_amqp_connect(amqp, url, &options, error);
+    if (rc != V2M_OK) {
+        *amqp = NULL;
+        return rc;
+    }
+
+    rc = v2m_amqp_confirms(*amqp, error);
+    if (rc != V2M_OK) {
+        v2m_amqp_close(*amqp);
+        *amqp = NULL;
+    }
+
+    return rc;
+}
 
 
 static int

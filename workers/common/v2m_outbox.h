@@ -20,10 +20,15 @@ typedef enum {
     V2M_OUTBOX_MAILS   /* about their end, found as v2m_jobs_mail.h has it */
 } v2m_outbox_kind_t;
 
+/* Connects to the broker, with confirms turned on.  After a failure *amqp is
+ * NULL.  name: what the broker shows. */
+int v2m_outbox_connect(v2m_amqp_t **amqp, const char *url, const char *name,
+                       v2m_error_t *error);
+
 /*
  * Publishes the message of each job and notes in its record what the broker
  * confirmed.  *published is the number of these, also after a failure.  The
- * connection must have its confirms turned on and the queue declared.
+ * queue must be declared.
  * V2M_UNAVAILABLE: the broker or the store is away, or the broker did not take
  * every message.
  */

@@ -14,7 +14,7 @@
 
 
 int
-v2m_patience_sleep(int64_t milliseconds)
+v2m_patience_sleep(int64_t milliseconds, int (*ended)(void))
 {
     int64_t         until;
     struct timespec tick;
@@ -23,12 +23,11 @@ v2m_patience_sleep(int64_t milliseconds)
     tick.tv_nsec = V2M_PATIENCE_TICK_MS * 1000000L;
 
     for (until = v2m_clock_ms() + milliseconds;
-         v2m_clock_ms() < until && !v2m_worker_draining();)
-    {
+         v2m_clock_ms() < until && !ended();) {
         nanosleep(&tick, NULL);
     }
 
-    return !v2m_worker_draining();
+    return !ended();
 }
 
 
@@ -45,6 +44,8 @@ v2m_patience_wait(v2m_patience_t *patience, int rc, const v2m_error_t *error)
                 error->text);
     }
 
-    return v2m_patience_sleep(v2m_pause_ms(
-        patience->waits++, V2M_PATIENCE_FIRST_MS, V2M_PATIENCE_MOST_MS));
+    return v2m_patience_sleep(v2m_pause_ms(patience->waits++,
+                                           V2M_PATIENCE_FIRST_MS,
+                                           V2M_PATIENCE_MOST_MS),
+                              v2m_worker_draining);
 }

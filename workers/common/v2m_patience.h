@@ -25,8 +25,8 @@ typedef struct {
 int v2m_patience_wait(v2m_patience_t *patience, int rc,
                       const v2m_error_t *error);
 
-/* Sleeps for so long, or until the worker is told to stop: then it returns 0,
- * else 1. */
-int v2m_patience_sleep(int64_t milliseconds);
+/* Sleeps for so long, or until one of v2m_worker_draining() and
+ * v2m_worker_stopping() says so: then it returns 0, else 1. */
+int v2m_patience_sleep(int64_t milliseconds, int (*ended)(void));
 
 #endif /* V2M_PATIENCE_H */

@@ -13,8 +13,6 @@
 #include "v2m_tool.h"
 
 #define V2M_TOOL_MONGO_TIMEOUT_MS 10000
-#define V2M_TOOL_HEARTBEAT_S      30
-#define V2M_TOOL_AMQP_TIMEOUT_MS  5000
 
 #define V2M_TOOL_LIMIT      50
 #define V2M_TOOL_LIMIT_MOST 10000
@@ -91,25 +89,14 @@ int
 v2m_tool_connect(const v2m_tool_t *tool, v2m_amqp_t **amqp, const char *queue,
                  v2m_error_t *error)
 {
-    int                rc;
-    v2m_amqp_options_t options;
+    int rc;
 
-    options.name = "v2m-jobs";
-    options.heartbeat_s = V2M_TOOL_HEARTBEAT_S;
-    options.timeout_ms = V2M_TOOL_AMQP_TIMEOUT_MS;
-
-    rc = v2m_amqp_connect(amqp, tool->amqp_url, &options, error);
+    rc = v2m_outbox_connect(amqp, tool->amqp_url, "v2m-jobs", error);
     if (rc != V2M_OK) {
-        *amqp = NULL;
         return rc;
     }
 
     rc = v2m_amqp_declare(*amqp, queue, tool->attempts, error);
-
-    if (rc == V2M_OK) {
-        rc = v2m_amqp_confirms(*amqp, error);
-    }
-
     if (rc != V2M_OK) {
         v2m_amqp_close(*amqp);
         *amqp = NULL;

@@ -32,7 +32,6 @@
 /* Pauses while the store is away, in which a sent mail cannot be noted. */
 #define V2M_NOTICE_NOTE_FIRST_MS 200
 #define V2M_NOTICE_NOTE_MOST_MS  5000
-#define V2M_NOTICE_TICK_MS       100
 
 
 int
@@ -52,13 +51,8 @@ v2m_notice_store_trouble(const v2m_id_t id, const v2m_error_t *error)
 static void
 v2m_notice_note(v2m_notice_t *notice, v2m_job_notified_t notified)
 {
-    int             i, rc;
-    int64_t         until;
-    v2m_error_t     error;
-    struct timespec tick;
-
-    tick.tv_sec = 0;
-    tick.tv_nsec = V2M_NOTICE_TICK_MS * 1000000L;
+    int         i, rc;
+    v2m_error_t error;
 
     for (i = 0;; i++) {
         rc = v2m_jobs_notified(notice->options->mongo, notice->id, notified,
@@ -75,15 +69,10 @@ v2m_notice_note(v2m_notice_t *notice, v2m_job_notified_t notified)
             break;
         }
 
-        until = v2m_clock_ms()
-                + v2m_pause_ms(i, V2M_NOTICE_NOTE_FIRST_MS,
-                               V2M_NOTICE_NOTE_MOST_MS);
-
-        while (v2m_clock_ms() < until && !v2m_worker_stopping()) {
-            nanosleep(&tick, NULL);
-        }
-
-        if (v2m_worker_stopping()) {
+        if (!v2m_patience_sleep(v2m_pause_ms(i, V2M_NOTICE_NOTE_FIRST_MS,
+                                             V2M_NOTICE_NOTE_MOST_MS),
+                                v2m_worker_stopping))
+        {
             break;
         }
     }
@@ -119,18 +108,6 @@ v2m_notice_compose(v2m_notice_t *notice, char **text, size_t *length,
     }
 
     return v2m_mail_compose(&mail, text, length, error);
-}
-
-
-/* Milliseconds since the epoch, as in the record. */
-static int64_t
-v2m_notice_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 
@@ -184,7 +161,7 @@ v2m_notice_taken(v2m_notice_t *notice)
         return V2M_WORKER_DONE;
     }
 
-    pause = notice->job.mail.until_ms - v2m_notice_now();
+    pause = notice->job.mail.until_ms - v2m_wall_ms();
 
     notice->reply->pause_ms =
         pause < V2M_NOTICE_LOOK_LEAST_MS  ? V2M_NOTICE_LOOK_LEAST_MS
@@ -237,7 +214,7 @@ v2m_notice_later(v2m_notice_t *notice, const v2m_error_t *error)
     v2m_job_mail_t *mail;
 
     mail = &notice->job.mail;
-    now = v2m_notice_now();
+    now = v2m_wall_ms();
 
     if (mail->since_ms == 0) {
         mail->since_ms = now;
@@ -291,7 +268,7 @@ v2m_notice_away(v2m_notice_t *notice, const v2m_error_t *error)
     v2m_log(V2M_LOG_WARNING, notice->id, "mail not sent yet: %s", error->text);
 
     if (now - notice->away_ms >= V2M_NOTICE_AWAY_MS) {
-        notice->job.mail.due_ms = v2m_notice_now();
+        notice->job.mail.due_ms = v2m_wall_ms();
         return v2m_notice_put_off(notice) ? V2M_WORKER_DONE : V2M_WORKER_RETRY;
     }
 
@@ -302,7 +279,8 @@ v2m_notice_away(v2m_notice_t *notice, const v2m_error_t *error)
 
     return v2m_patience_sleep(v2m_pause_ms(notice->waits++,
                                            V2M_NOTICE_AWAY_FIRST_MS,
-                                           V2M_NOTICE_AWAY_MOST_MS))
+                                           V2M_NOTICE_AWAY_MOST_MS),
+                              v2m_worker_draining)
                ? V2M_NOTICE_GO_ON
                : V2M_WORKER_RETRY;
 }

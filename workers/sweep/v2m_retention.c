@@ -11,15 +11,13 @@
  * cut short is found again.
  */
 
-typedef int (*v2m_retention_each_pt)(v2m_mongo_t *mongo, const v2m_job_t *job,
-                                     v2m_error_t *error);
-
-
 static int
-v2m_retention_video(v2m_mongo_t *mongo, const v2m_job_t *job,
+v2m_retention_video(v2m_mongo_t *mongo, const v2m_job_t *job, int64_t before_ms,
                     v2m_error_t *error)
 {
     int rc;
+
+    (void) before_ms;
 
     rc = v2m_jobs_video_removing(mongo, job, error);
 
@@ -40,9 +38,12 @@ v2m_retention_video(v2m_mongo_t *mongo, const v2m_job_t *job,
 
 
 static int
-v2m_retention_job(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error)
+v2m_retention_job(v2m_mongo_t *mongo, const v2m_job_t *job, int64_t before_ms,
+                  v2m_error_t *error)
 {
     int rc;
+
+    (void) before_ms;
 
     rc = v2m_jobs_expire(mongo, job, error);
 
@@ -65,43 +66,12 @@ v2m_retention_job(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error)
 
 static int
 v2m_retention_duty(v2m_round_t *round, v2m_round_query_pt query,
-                   int64_t keep_ms, v2m_retention_each_pt each,
-                   const char *what, v2m_error_t *error)
+                   int64_t keep_ms, v2m_round_each_pt each, const char *what,
+                   v2m_error_t *error)
 {
-    int        rc;
-    size_t     i, count;
-    int64_t    before;
-    v2m_job_t *jobs;
-
-    if (keep_ms < 0) {
-        return V2M_OK;
-    }
-
-    before = v2m_round_before(keep_ms);
-
-    if (round->options->dry_run) {
-        return v2m_round_tell(round, query, before, what, error);
-    }
-
-    do {
-        rc = query(round->options->mongo, before, V2M_OUTBOX_MAX, &jobs, &count,
-                   error);
-        if (rc != V2M_OK) {
-            return rc;
-        }
-
-        for (i = 0; rc == V2M_OK && i < count; i++) {
-            rc = each(round->options->mongo, &jobs[i], error);
-
-            /* changed meanwhile, or another sweep was first */
-            rc = rc == V2M_CONFLICT || rc == V2M_NOT_FOUND ? V2M_OK : rc;
-        }
-
-        v2m_jobs_free(jobs, count);
-
-    } while (rc == V2M_OK && count == V2M_OUTBOX_MAX);
-
-    return rc;
+    return keep_ms < 0 ? V2M_OK
+                       : v2m_round_each(round, query, v2m_round_before(keep_ms),
+                                        each, what, error);
 }
 
 

@@ -1,12 +1,8 @@
 #include "v2m_round.h"
 
-#include <time.h>
-
 #include "v2m_jobs.h"
 #include "v2m_log.h"
-
-#define V2M_ROUND_HEARTBEAT_S 30
-#define V2M_ROUND_TIMEOUT_MS  5000
+#include "v2m_pause.h"
 
 /* how many jobs a dry run tells of */
 #define V2M_ROUND_DRY_LIMIT 1000
@@ -15,11 +11,7 @@
 int64_t
 v2m_round_before(int64_t age_ms)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000 - age_ms;
+    return v2m_wall_ms() - age_ms;
 }
 
 
@@ -31,38 +23,14 @@ v2m_round_disconnect(v2m_round_t *round)
 }
 
 
-static int
-v2m_round_connect(v2m_round_t *round, v2m_error_t *error)
-{
-    int                rc;
-    v2m_amqp_options_t options;
-
-    options.name = "v2m-sweep";
-    options.heartbeat_s = V2M_ROUND_HEARTBEAT_S;
-    options.timeout_ms = V2M_ROUND_TIMEOUT_MS;
-
-    rc = v2m_amqp_connect(&round->amqp, round->options->amqp_url, &options,
-                          error);
-    if (rc != V2M_OK) {
-        round->amqp = NULL;
-        return rc;
-    }
-
-    rc = v2m_amqp_confirms(round->amqp, error);
-    if (rc != V2M_OK) {
-        v2m_round_disconnect(round);
-    }
-
-    return rc;
-}
-
-
 int
 v2m_round_queue(v2m_round_t *round, const char *queue, v2m_error_t *error)
 {
     int rc;
 
-    rc = round->amqp == NULL ? v2m_round_connect(round, error) : V2M_OK;
+    rc = round->amqp == NULL ? v2m_outbox_connect(
+             &round->amqp, round->options->amqp_url, "v2m-sweep", error)
+                             : V2M_OK;
 
     return rc == V2M_OK ? v2m_amqp_declare(round->amqp, queue,
                                            round->options->attempts, error)
@@ -166,6 +134,40 @@ v2m_round_publish(v2m_round_t *round, v2m_round_query_pt query,
         v2m_log(V2M_LOG_INFO, NULL, "%zu published to queue \"%s\"", total,
                 queue);
     }
+
+    return rc;
+}
+
+
+int
+v2m_round_each(v2m_round_t *round, v2m_round_query_pt query, int64_t before_ms,
+               v2m_round_each_pt each, const char *what, v2m_error_t *error)
+{
+    int        rc;
+    size_t     i, count;
+    v2m_job_t *jobs;
+
+    if (round->options->dry_run) {
+        return v2m_round_tell(round, query, before_ms, what, error);
+    }
+
+    do {
+        rc = query(round->options->mongo, before_ms, V2M_OUTBOX_MAX, &jobs,
+                   &count, error);
+        if (rc != V2M_OK) {
+            return rc;
+        }
+
+        for (i = 0; rc == V2M_OK && i < count; i++) {
+            rc = each(round->options->mongo, &jobs[i], before_ms, error);
+
+            /* changed meanwhile, or another sweep was first */
+            rc = rc == V2M_CONFLICT || rc == V2M_NOT_FOUND ? V2M_OK : rc;
+        }
+
+        v2m_jobs_free(jobs, count);
+
+    } while (rc == V2M_OK && count == V2M_OUTBOX_MAX);
 
     return rc;
 }

@@ -25,6 +25,11 @@ typedef int (*v2m_round_query_pt)(v2m_mongo_t *mongo, int64_t before_ms,
                                   size_t limit, v2m_job_t **jobs, size_t *count,
                                   v2m_error_t *error);
 
+/* What becomes of one job, found with a time.  V2M_CONFLICT and V2M_NOT_FOUND:
+ * somebody else was first. */
+typedef int (*v2m_round_each_pt)(v2m_mongo_t *mongo, const v2m_job_t *job,
+                                 int64_t before_ms, v2m_error_t *error);
+
 /* The time so many milliseconds ago, since the epoch. */
 int64_t v2m_round_before(int64_t age_ms);
 
@@ -41,6 +46,12 @@ int v2m_round_queue_empty(v2m_round_t *round, const char *queue, int *empty,
 /* For a dry run: says of each job found what would become of it. */
 int v2m_round_tell(const v2m_round_t *round, v2m_round_query_pt query,
                    int64_t before_ms, const char *what, v2m_error_t *error);
+
+/* Calls the function with each job that the query finds, which must not find
+ * it again; in a dry run only says what would become of it. */
+int v2m_round_each(v2m_round_t *round, v2m_round_query_pt query,
+                   int64_t before_ms, v2m_round_each_pt each, const char *what,
+                   v2m_error_t *error);
 
 /* Publishes the messages of all the jobs that the query finds.  Each must be
  * found no more once it is published. */

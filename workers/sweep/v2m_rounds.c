@@ -35,68 +35,37 @@ v2m_rounds_prepare(const v2m_rounds_options_t *options, v2m_error_t *error)
  * taken from under a file; the record goes last, so that a sweep that was cut
  * short is made up for by the next. */
 static int
-v2m_rounds_remove_upload(const v2m_rounds_options_t *options, const v2m_id_t id,
+v2m_rounds_remove_upload(v2m_mongo_t *mongo, const v2m_job_t *job,
                          int64_t before_ms, v2m_error_t *error)
 {
     int rc;
 
-    rc = v2m_jobs_abandon(options->mongo, id, before_ms, error);
+    rc = v2m_jobs_abandon(mongo, job->id, before_ms, error);
 
-    if (rc == V2M_CONFLICT) {
-        return V2M_OK;
+    if (rc == V2M_OK) {
+        rc = v2m_gridfs_delete(mongo, V2M_VIDEOS, job->id, error);
     }
 
     if (rc == V2M_OK) {
-        rc = v2m_gridfs_delete(options->mongo, V2M_VIDEOS, id, error);
+        rc = v2m_jobs_remove(mongo, job->id, error);
     }
 
     if (rc == V2M_OK) {
-        rc = v2m_jobs_remove(options->mongo, id, error);
+        v2m_log(V2M_LOG_INFO, job->id,
+                "removed: an upload that did not finish");
     }
 
-    if (rc == V2M_OK) {
-        v2m_log(V2M_LOG_INFO, id, "removed: an upload that did not finish");
-    }
-
-    /* another sweep was first */
-
-    return rc == V2M_NOT_FOUND ? V2M_OK : rc;
+    return rc;
 }
 
 
 static int
 v2m_rounds_clean(v2m_round_t *round, v2m_error_t *error)
 {
-    int                         rc;
-    size_t                      i, count;
-    int64_t                     before;
-    v2m_job_t                  *jobs;
-    const v2m_rounds_options_t *options;
-
-    options = round->options;
-    before = v2m_round_before(options->uploads_ms);
-
-    if (options->dry_run) {
-        return v2m_round_tell(round, v2m_jobs_stale_uploads, before,
-                              "removed: an upload that did not finish", error);
-    }
-
-    do {
-        rc = v2m_jobs_stale_uploads(options->mongo, before, V2M_OUTBOX_MAX,
-                                    &jobs, &count, error);
-        if (rc != V2M_OK) {
-            return rc;
-        }
-
-        for (i = 0; rc == V2M_OK && i < count; i++) {
-            rc = v2m_rounds_remove_upload(options, jobs[i].id, before, error);
-        }
-
-        v2m_jobs_free(jobs, count);
-
-    } while (rc == V2M_OK && count == V2M_OUTBOX_MAX);
-
-    return rc;
+    return v2m_round_each(round, v2m_jobs_stale_uploads,
+                          v2m_round_before(round->options->uploads_ms),
+                          v2m_rounds_remove_upload,
+                          "removed: an upload that did not finish", error);
 }
 
 
