@@ -16,9 +16,6 @@
  * a job that is silent for lost. */
 #define V2M_CONVERSION_ALIVE_MS 20000
 
-/* How long a conversion will take is known only after a while. */
-#define V2M_CONVERSION_GUESS_MS 1000
-
 typedef struct {
     v2m_conversion_t   *conversion;
     v2m_session_t       session;
@@ -101,34 +98,19 @@ v2m_stored_phase(v2m_channel_phase_t phase)
 }
 
 
-/* Seconds that are left if it goes on as it did; -1: too early to tell. */
-static int32_t
-v2m_stored_remaining(const v2m_stored_t *stored, int32_t percent, int64_t now)
-{
-    int64_t took, left;
-
-    took = now - stored->session.began_ms;
-
-    if (percent < 1 || took < V2M_CONVERSION_GUESS_MS) {
-        return -1;
-    }
-
-    left = took * (100 - percent) / percent / 1000;
-
-    return left < INT32_MAX ? (int32_t) left : INT32_MAX;
-}
-
-
 /* The record is for people who look: without it the conversion goes on. */
 static void
 v2m_stored_record(v2m_stored_t *stored, v2m_channel_phase_t phase,
                   int32_t percent, int64_t now)
 {
+    int64_t           left;
     v2m_error_t       error;
     v2m_conversion_t *conversion = stored->conversion;
 
+    left = v2m_session_left_s(now - stored->session.began_ms, percent);
+
     if (v2m_jobs_progress(conversion->mongo, conversion->job, percent,
-                          v2m_stored_remaining(stored, percent, now),
+                          left < INT32_MAX ? (int32_t) left : INT32_MAX,
                           v2m_stored_phase(phase), &error)
             != V2M_OK
         && !stored->unrecorded)

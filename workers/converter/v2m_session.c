@@ -10,6 +10,9 @@
 /* How long a transcoder may take to end after its last frame. */
 #define V2M_SESSION_END_MS 2000
 
+/* How long it will take is known only after a while. */
+#define V2M_SESSION_GUESS_MS 1000
+
 
 int
 v2m_session_tick(void *data, v2m_error_t *error)
@@ -300,4 +303,13 @@ v2m_session_run(v2m_session_t *session, v2m_error_t *error)
     }
 
     return rc;
+}
+
+
+int64_t
+v2m_session_left_s(int64_t took_ms, int32_t percent)
+{
+    return percent < 1 || took_ms < V2M_SESSION_GUESS_MS
+               ? -1
+               : took_ms * (100 - percent) / percent / 1000;
 }

@@ -79,4 +79,8 @@ int v2m_session_run(v2m_session_t *session, v2m_error_t *error);
  * with the session as its data; fails when the session is to end. */
 int v2m_session_tick(void *data, v2m_error_t *error);
 
+/* Seconds that are left if it goes on as it did in the time it took so far; -1:
+ * too early to tell. */
+int64_t v2m_session_left_s(int64_t took_ms, int32_t percent);
+
 #endif /* V2M_SESSION_H */

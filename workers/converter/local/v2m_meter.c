@@ -4,15 +4,13 @@
 #include <unistd.h>
 
 #include "v2m_pause.h"
+#include "v2m_session.h"
 
 #define V2M_METER_WIDTH 30
 
 /* So often a line is drawn at most; and what would take less time is done
  * before anyone read it. */
 #define V2M_METER_PAUSE_MS 100
-
-/* How long it takes is known only after a while. */
-#define V2M_METER_GUESS_MS 1000
 
 
 void
@@ -69,9 +67,9 @@ v2m_meter_draw(v2m_meter_t *meter)
     bar[V2M_METER_WIDTH] = '\0';
     fprintf(meter->terminal, "\r\033[K[%s] %3d %%", bar, meter->percent);
 
-    if (meter->percent > 0 && now - meter->began_ms >= V2M_METER_GUESS_MS) {
-        left = (now - meter->began_ms) * (100 - meter->percent) / meter->percent
-               / 1000;
+    left = v2m_session_left_s(now - meter->began_ms, meter->percent);
+
+    if (left >= 0) {
         fprintf(meter->terminal, "  %lld:%02d left", (long long) left / 60,
                 (int) (left % 60));
     }

@@ -67,10 +67,7 @@ v2m_complete_check_index(const v2m_media_t *media, v2m_error_t *error)
         if (entry->pos > media->input.length - entry->size) {
             time = av_rescale_q(entry->timestamp, media->stream->time_base, us);
 
-            return v2m_complete_truncated(time,
-                                          media->declared != AV_NOPTS_VALUE
-                                              ? media->declared
-                                              : media->whole,
+            return v2m_complete_truncated(time, v2m_media_duration(media),
                                           "the audio", error);
         }
     }

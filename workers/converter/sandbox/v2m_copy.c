@@ -143,8 +143,7 @@ v2m_copy_progress(v2m_copy_t *copy, v2m_error_t *error)
 {
     int64_t whole, place;
 
-    whole = copy->media->declared != AV_NOPTS_VALUE ? copy->media->declared
-                                                    : copy->media->whole;
+    whole = v2m_media_duration(copy->media);
     place = v2m_copy_time(copy, copy->frames * copy->format.samples);
 
     return v2m_progress_tell(

@@ -71,17 +71,6 @@ v2m_decoding_open_decoder(v2m_decoding_t *decoding, v2m_error_t *error)
 }
 
 
-/* The file's length as far as it is known: the track's own, else that of the
- * whole. */
-static int64_t
-v2m_decoding_duration(const v2m_decoding_t *decoding)
-{
-    return decoding->media->declared != AV_NOPTS_VALUE
-               ? decoding->media->declared
-               : decoding->media->whole;
-}
-
-
 static void
 v2m_decoding_init_timeline(v2m_decoding_t *decoding)
 {
@@ -110,7 +99,7 @@ v2m_decoding_progress(v2m_decoding_t *decoding, v2m_error_t *error)
     int64_t start, end, place;
 
     start = decoding->timeline.start;
-    end = v2m_decoding_duration(decoding);
+    end = v2m_media_duration(decoding->media);
 
     if (decoding->timeline.end != V2M_TIMELINE_UNKNOWN
         && (end == AV_NOPTS_VALUE || decoding->timeline.end < end))
@@ -394,7 +383,7 @@ v2m_decoding_seek(v2m_decoding_t *decoding, v2m_error_t *error)
 
     /* beyond the end there would be nothing that tells where that is */
 
-    end = v2m_decoding_duration(decoding);
+    end = v2m_media_duration(decoding->media);
 
     if (end != AV_NOPTS_VALUE && end < start) {
         start = end;

@@ -542,6 +542,13 @@ v2m_media_tags(const v2m_media_t *media)
 }
 
 
+int64_t
+v2m_media_duration(const v2m_media_t *media)
+{
+    return media->declared != AV_NOPTS_VALUE ? media->declared : media->whole;
+}
+
+
 int
 v2m_media_percent(const v2m_media_t *media)
 {

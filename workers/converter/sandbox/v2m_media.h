@@ -68,6 +68,10 @@ int v2m_media_has_clock(const v2m_media_t *media, int rate);
 /* What the file says of itself, title and so on.  Valid until the close. */
 const AVDictionary *v2m_media_tags(const v2m_media_t *media);
 
+/* How long it is as far as it is known, us: the track's own length, else that
+ * of the whole file; AV_NOPTS_VALUE: unknown. */
+int64_t v2m_media_duration(const v2m_media_t *media);
+
 /* How much is read, 0 to 100, going by the place in the file; -1: unknown. */
 int v2m_media_percent(const v2m_media_t *media);
 
