@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import socket
 import statistics
 import subprocess
 import sys
@@ -53,6 +54,35 @@ def in_turn(runs, ours, rival):
     that does not count."""
     ours(), rival()
     return [(ours(), rival()) for _ in range(runs)]
+
+
+class Nginx:
+    """An nginx of the benchmark's own; a subclass gives the text of its
+    configuration with conf()."""
+
+    def __init__(self, name, port, **environment):
+        self.run = RUN / name
+        self.port = port
+        self.environment = dict(os.environ, **environment)
+
+    def __enter__(self):
+        self.run.mkdir(parents=True, exist_ok=True)
+        conf = self.run / "nginx.conf"
+        conf.write_text(self.conf())
+        with open(self.run / "error.log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["nginx", "-p", str(self.run), "-c", str(conf), "-e",
+                 "stderr"], stderr=log, env=self.environment)
+        wait_for(self.answers, 10, "nginx")
+        return self
+
+    def answers(self):
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(30)
 
 
 class Stack:

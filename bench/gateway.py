@@ -6,13 +6,12 @@ import os
 import pathlib
 import socket
 import statistics
-import subprocess
 import threading
 import time
 
 from storage import make_ready
-from bench import (BUCKET, MIB, PORT, RUN, Stack, children, cpu, in_turn,
-                   memory, random_file, run, wait_for)
+from bench import (BUCKET, MIB, Nginx, PORT, Stack, children, cpu, in_turn,
+                   memory, random_file, run)
 
 NGINX_PORT = PORT + 50
 
@@ -21,7 +20,7 @@ daemon off;
 worker_processes 2;
 user root;
 pid {run}/nginx.pid;
-error_log {run}/error.log;
+error_log stderr;
 events {{ worker_connections 4096; }}
 http {{
     access_log off;
@@ -39,28 +38,16 @@ http {{
 """
 
 
-class PlainNginx:
+class PlainNginx(Nginx):
     """The rival: nginx without our module."""
 
-    def __enter__(self):
-        self.run = RUN / "nginx"
-        (self.run / "files" / "put").mkdir(parents=True, exist_ok=True)
-        conf = self.run / "nginx.conf"
-        conf.write_text(NGINX_CONF.format(run=self.run, port=NGINX_PORT))
-        self.process = subprocess.Popen(
-            ["nginx", "-p", str(self.run), "-c", str(conf), "-e", "stderr"],
-            stderr=subprocess.DEVNULL)
+    def __init__(self):
+        super().__init__("nginx", NGINX_PORT)
         self.url = f"http://127.0.0.1:{NGINX_PORT}"
-        wait_for(self.answers, 10, "nginx")
-        return self
 
-    def answers(self):
-        with socket.socket() as connection:
-            return connection.connect_ex(("127.0.0.1", NGINX_PORT)) == 0
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(30)
+    def conf(self):
+        (self.run / "files" / "put").mkdir(parents=True, exist_ok=True)
+        return NGINX_CONF.format(run=self.run, port=self.port)
 
 
 def costs(report, runs):

@@ -1,12 +1,9 @@
 """Row 2c: HTTP/2 beside HTTP/1.1, both with TLS."""
 
-import os
-import socket
-import subprocess
 import sys
 
-from bench import (BUCKET, BUILD, MIB, PORT, ROOT, RUN, Stack, in_turn,
-                   random_file, run, timed, wait_for)
+from bench import (BUCKET, BUILD, MIB, Nginx, PORT, ROOT, Stack, in_turn,
+                   random_file, run, timed)
 from storage import make_ready
 
 TLS_PORT = PORT + 60
@@ -35,36 +32,20 @@ http {{
 """
 
 
-class TlsGateway:
+class TlsGateway(Nginx):
     """The gateway as it is deployed: with TLS, for both protocols."""
 
     def __init__(self, stack):
+        super().__init__("tls", TLS_PORT, **stack.env)
         self.stack = stack
 
-    def __enter__(self):
-        self.run = RUN / "tls"
-        self.run.mkdir(parents=True, exist_ok=True)
+    def conf(self):
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
             "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
             "-keyout", self.run / "key.pem", "-out",
             self.run / "certificate.pem")
-        conf = self.run / "nginx.conf"
-        conf.write_text(CONF.format(build=BUILD, run=self.run, root=ROOT,
-                                    port=TLS_PORT))
-        with open(self.run / "error.log", "wb") as log:
-            self.process = subprocess.Popen(
-                ["nginx", "-p", str(self.run), "-c", str(conf), "-e",
-                 "stderr"], stderr=log, env=dict(os.environ, **self.stack.env))
-        wait_for(self.answers, 10, "nginx with TLS")
-        return self
-
-    def answers(self):
-        with socket.socket() as connection:
-            return connection.connect_ex(("127.0.0.1", TLS_PORT)) == 0
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(30)
+        return CONF.format(build=BUILD, run=self.run, root=ROOT,
+                           port=self.port)
 
     def load(self, path, *arguments):
         """One request with h2load."""
