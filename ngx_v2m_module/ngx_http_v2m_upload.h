@@ -1,8 +1,9 @@
 /*
- * An upload under way, as its three files see it: ngx_http_v2m_admission.c
- * decides whether it may begin, ngx_http_v2m_upload.c reads the body and
- * answers, ngx_http_v2m_upload_store.c fills chunks and writes them.  All on
- * the event loop, unless said otherwise.
+ * An upload under way, as its four files see it: ngx_http_v2m_admission.c
+ * decides whether it may begin, ngx_http_v2m_upload.c reads the body,
+ * ngx_http_v2m_upload_store.c fills chunks and writes them, and
+ * ngx_http_v2m_upload_answer.c publishes the job and answers.  All on the event
+ * loop, unless said otherwise.
  */
 
 #ifndef NGX_HTTP_V2M_UPLOAD_H
