@@ -21,8 +21,6 @@ typedef struct {
     const char              *text;
 } ngx_http_v2m_range_t;
 
-static char *ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
-                                   void *conf);
 static char *ngx_http_v2m_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_http_v2m_problem_details(ngx_conf_t *cf, ngx_command_t *cmd,
                                           void *conf);
@@ -315,12 +313,14 @@ ngx_module_t ngx_http_v2m_module = {
 /* clang-format on */
 
 
-static char *
+char *
 ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_v2m_loc_conf_t  *lcf = conf;
+    ngx_http_v2m_loc_conf_t  *lcf;
     ngx_http_v2m_main_conf_t *mcf;
     ngx_http_core_loc_conf_t *clcf;
+
+    lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_v2m_module);
 
     if (lcf->endpoint == cmd->post) {
         return "is duplicate";

@@ -56,7 +56,7 @@ typedef struct {
     ngx_http_v2m_publisher_t *publisher;
 } ngx_http_v2m_main_conf_t;
 
-/* What an endpoint directive stands for. */
+/* What an endpoint directive stands for: the command's post. */
 typedef struct {
     ngx_http_handler_pt handler;
     ngx_uint_t          needs_auth;
@@ -107,6 +107,11 @@ ngx_http_v2m_ctx_t *ngx_http_v2m_get_ctx(ngx_http_request_t *r);
 
 /* The request's context; NULL: there is none. */
 ngx_http_v2m_ctx_t *ngx_http_v2m_find_ctx(ngx_http_request_t *r);
+
+/* The setter of every endpoint directive, of whichever of the modules: the
+ * location is answered by the endpoint that cmd->post points at.  Such a
+ * command's configuration is NGX_HTTP_LOC_CONF_OFFSET. */
+char *ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* The content handler of every location with an endpoint: makes sure of the
  * user and calls the endpoint's own handler. */
