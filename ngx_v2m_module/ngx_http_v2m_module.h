@@ -89,8 +89,9 @@ typedef struct {
     ngx_uint_t  problem; /* its status, 0: none */
     ngx_str_t   detail;
     const char *allow;
-    unsigned    basic : 1;  /* 401 asks for Basic, else for Bearer */
-    unsigned    denied : 1; /* a token was given, but is not acceptable */
+    ngx_uint_t  retry_after; /* seconds, of 429 and 503; 0: the usual */
+    unsigned    basic : 1;   /* 401 asks for Basic, else for Bearer */
+    unsigned    denied : 1;  /* a token was given, but is not acceptable */
 
     ngx_str_t body;             /* what is sent in place of nginx's page */
     unsigned  replace_body : 1; /* its header was sent */
@@ -135,6 +136,15 @@ ngx_int_t ngx_http_v2m_authenticate(ngx_http_request_t *r);
 
 /* Adds $v2m_user, $v2m_job and $v2m_claim_NAME. */
 ngx_int_t ngx_http_v2m_add_variables(ngx_conf_t *cf);
+
+/*
+ * The key of an account for limits.  Databases compare without regard to
+ * case, accents and spaces at the end, so that one account has many names.
+ * NGX_OK: the name in lower case; NGX_DECLINED: it has letters that no address
+ * of ours has, and all those share the key "other"; NGX_ERROR.
+ */
+ngx_int_t ngx_http_v2m_account(ngx_http_request_t *r, const ngx_str_t *user,
+                               ngx_str_t *account);
 
 /* Reads what the directives left open from the environment and checks it, as
  * far as it is needed; for postconfiguration. */

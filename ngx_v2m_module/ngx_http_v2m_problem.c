@@ -4,7 +4,7 @@
 
 #include "ngx_http_v2m_response.h"
 
-#define NGX_HTTP_V2M_RETRY_AFTER "5" /* seconds, for 503 and 429 */
+#define NGX_HTTP_V2M_RETRY_AFTER 5 /* seconds, for 503 and 429 */
 
 typedef struct {
     ngx_uint_t  status;
@@ -209,6 +209,22 @@ ngx_http_v2m_problem_header(ngx_http_request_t *r, const char *name,
 }
 
 
+static ngx_table_elt_t *
+ngx_http_v2m_problem_retry(ngx_http_request_t *r, ngx_uint_t seconds)
+{
+    ngx_str_t value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (value.data == NULL) {
+        return NULL;
+    }
+
+    value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
+
+    return ngx_http_v2m_add_header(r, "Retry-After", &value);
+}
+
+
 /* The headers that go with the status of an error; ctx: it is one that we
  * found, NULL: nginx or another module did. */
 static ngx_int_t
@@ -254,8 +270,9 @@ ngx_http_v2m_problem_headers(ngx_http_request_t *r, ngx_http_v2m_ctx_t *ctx)
 
     case NGX_HTTP_SERVICE_UNAVAILABLE:
     case NGX_HTTP_TOO_MANY_REQUESTS:
-        header = ngx_http_v2m_problem_header(r, "Retry-After",
-                                             NGX_HTTP_V2M_RETRY_AFTER);
+        header = ngx_http_v2m_problem_retry(r, ctx && ctx->retry_after
+                                                   ? ctx->retry_after
+                                                   : NGX_HTTP_V2M_RETRY_AFTER);
         break;
 
     default:

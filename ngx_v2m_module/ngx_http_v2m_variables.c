@@ -138,32 +138,11 @@ ngx_http_v2m_claim_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-/*
- * The account that a login is about, as a key for limits.  Databases compare
- * without regard to case, accents and spaces at the end, so that one account
- * has many names: those that no address of ours has share one key.
- */
-static ngx_int_t
-ngx_http_v2m_account_variable(ngx_http_request_t        *r,
-                              ngx_http_variable_value_t *v, uintptr_t data)
+ngx_int_t
+ngx_http_v2m_account(ngx_http_request_t *r, const ngx_str_t *user,
+                     ngx_str_t *account)
 {
-    size_t     i, length;
-    u_char    *key;
-    ngx_int_t  rc;
-    ngx_str_t *user;
-
-    rc = ngx_http_auth_basic_user(r);
-
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    user = &r->headers_in.user;
-
-    if (rc == NGX_DECLINED || user->len == 0) {
-        ngx_http_v2m_set_variable(v, NULL, 0);
-        return NGX_OK;
-    }
+    size_t i, length;
 
     length = user->len;
 
@@ -178,17 +157,47 @@ ngx_http_v2m_account_variable(ngx_http_request_t        *r,
     }
 
     if (i < length || length == 0 || length > V2M_EMAIL_MAX) {
-        ngx_http_v2m_set_variable(v, "other", 5);
-        return NGX_OK;
+        ngx_str_set(account, "other");
+        return NGX_DECLINED;
     }
 
-    key = ngx_pnalloc(r->pool, length);
-    if (key == NULL) {
+    account->len = length;
+    account->data = ngx_pnalloc(r->pool, length);
+
+    if (account->data == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_strlow(key, user->data, length);
-    ngx_http_v2m_set_variable(v, (char *) key, length);
+    ngx_strlow(account->data, user->data, length);
+
+    return NGX_OK;
+}
+
+
+/* The account that a login is about. */
+static ngx_int_t
+ngx_http_v2m_account_variable(ngx_http_request_t        *r,
+                              ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_int_t rc;
+    ngx_str_t account;
+
+    rc = ngx_http_auth_basic_user(r);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED || r->headers_in.user.len == 0) {
+        ngx_http_v2m_set_variable(v, NULL, 0);
+        return NGX_OK;
+    }
+
+    if (ngx_http_v2m_account(r, &r->headers_in.user, &account) == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_v2m_set_variable(v, (char *) account.data, account.len);
 
     return NGX_OK;
 }
