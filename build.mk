@@ -25,13 +25,17 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now $(VARIANT_FLAGS) -pthread
 
 MONGO_CFLAGS  := $(shell pkg-config --cflags libmongoc-1.0 2>/dev/null)
 CORE_LIBS     := $(shell pkg-config --libs libmongoc-1.0 jansson librabbitmq 2>/dev/null)
-AUTH_LIBS     := $(shell pkg-config --libs libmariadb libjwt jansson 2>/dev/null) -lcrypt
+AUTH_LIBS     := $(shell pkg-config --libs libmariadb libjwt libcrypto jansson 2>/dev/null) -lcrypt
 FFMPEG_CFLAGS := $(shell pkg-config --cflags libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)
 FFMPEG_LIBS   := $(shell pkg-config --libs libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)
 HEALTH_LIBS   := $(shell pkg-config --libs libmicrohttpd 2>/dev/null)
 LOUDNESS_LIBS := $(shell pkg-config --libs libebur128 2>/dev/null)
 CURL_LIBS     := $(shell pkg-config --libs libcurl 2>/dev/null)
 CPPFLAGS      += $(MONGO_CFLAGS)
+# algorithms that not every libjwt has
+JWT_FLAGS     := $(shell printf '\043include <jwt.h>\njwt_alg_t a = JWT_ALG_PS256;' \
+                   | $(CC) -fsyntax-only -xc - 2>/dev/null && echo -DV2M_JWT_PS256)
+CPPFLAGS      += $(JWT_FLAGS)
 
 # A line per file instead of its command
 ifeq ($(V),1)

@@ -1,26 +1,29 @@
 #include "v2m_token.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <jwt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
 
-#define V2M_TOKEN_ALGORITHM "HS256"
+#include "v2m_base64url.h"
 
 /* the end of the year 9999: a later time is a mistake, such as milliseconds */
 #define V2M_TOKEN_TIME_MAX 253402300799
 
 #define V2M_TOKEN_ID_BYTES 16
 
-struct v2m_token_key_s {
-    int           length;
-    unsigned char secret[];
+/* As libjwt calls them. */
+static const jwt_alg_t v2m_token_jwt_algorithms[] = {
+    [V2M_TOKEN_HS256] = JWT_ALG_HS256,
+    [V2M_TOKEN_RS256] = JWT_ALG_RS256,
+    [V2M_TOKEN_ES256] = JWT_ALG_ES256,
+#ifdef V2M_JWT_PS256
+    [V2M_TOKEN_PS256] = JWT_ALG_PS256,
+#endif
 };
 
 /* The two of a token's three segments that are read, as base64url text. */
@@ -30,91 +33,6 @@ typedef struct {
     const char *payload;
     size_t      payload_length;
 } v2m_token_parts_t;
-
-
-int
-v2m_token_key_create(v2m_token_key_t **key, const unsigned char *secret,
-                     size_t length, v2m_error_t *error)
-{
-    v2m_token_key_t *made;
-
-    *key = NULL;
-
-    if (length < V2M_TOKEN_SECRET_MIN) {
-        return v2m_error_set(error, V2M_INVALID,
-                             "the secret for tokens has %zu bytes, it needs "
-                             "at least %d",
-                             length, V2M_TOKEN_SECRET_MIN);
-    }
-
-    if (length > INT_MAX) {
-        return v2m_error_set(error, V2M_INVALID,
-                             "the secret for tokens is too long");
-    }
-
-    made = malloc(sizeof(v2m_token_key_t) + length);
-    if (made == NULL) {
-        return v2m_error_set(error, V2M_ERROR, "out of memory");
-    }
-
-    made->length = (int) length;
-    memcpy(made->secret, secret, length);
-
-    *key = made;
-    return V2M_OK;
-}
-
-
-void
-v2m_token_key_destroy(v2m_token_key_t *key)
-{
-    if (key != NULL) {
-        explicit_bzero(key->secret, (size_t) key->length);
-        free(key);
-    }
-}
-
-
-/* Each letter of base64url (RFC 4648 section 5) with its value plus one; what
- * is no letter is 0. */
-static const unsigned char v2m_token_letters[256] = {
-    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,
-    ['G'] = 7,  ['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12,
-    ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18,
-    ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
-    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30,
-    ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36,
-    ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
-    ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
-    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54,
-    ['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60,
-    ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64
-};
-
-
-/* There is one text for each sequence of bytes: bits that belong to no byte
- * are zero (RFC 4648 section 3.5). */
-static int
-v2m_token_is_base64url(const char *text, size_t length)
-{
-    size_t   i;
-    unsigned last, unused;
-
-    if (length == 0) {
-        return 0;
-    }
-
-    for (i = 0; i < length; i++) {
-        if (v2m_token_letters[(unsigned char) text[i]] == 0) {
-            return 0;
-        }
-    }
-
-    last = v2m_token_letters[(unsigned char) text[length - 1]] - 1u;
-    unused = (unsigned) (length % 4 * 6 % 8);
-
-    return unused != 6 && (last & ((1u << unused) - 1)) == 0;
-}
 
 
 static int
@@ -142,9 +60,9 @@ v2m_token_split(const char *token, size_t length, v2m_token_parts_t *parts,
 
     /* a dot is no letter, so there is no fourth part either */
 
-    if (!v2m_token_is_base64url(parts->header, parts->header_length)
-        || !v2m_token_is_base64url(parts->payload, parts->payload_length)
-        || !v2m_token_is_base64url(second_dot + 1, last - second_dot - 1))
+    if (!v2m_base64url_check(parts->header, parts->header_length)
+        || !v2m_base64url_check(parts->payload, parts->payload_length)
+        || !v2m_base64url_check(second_dot + 1, last - second_dot - 1))
     {
         return v2m_error_set(error, V2M_DENIED,
                              "the token is malformed: it needs three parts "
@@ -152,34 +70,6 @@ v2m_token_split(const char *token, size_t length, v2m_token_parts_t *parts,
     }
 
     return V2M_OK;
-}
-
-
-/* The text was checked by v2m_token_split().  Returns the bytes written; at
- * most 3/4 of the length. */
-static size_t
-v2m_token_decode(const char *text, size_t length, char *out)
-{
-    int      bits;
-    char    *p;
-    size_t   i;
-    uint32_t group;
-
-    p = out;
-    bits = 0;
-    group = 0;
-
-    for (i = 0; i < length; i++) {
-        group = group << 6 | (v2m_token_letters[(unsigned char) text[i]] - 1u);
-        bits += 6;
-
-        if (bits >= 8) {
-            bits -= 8;
-            *p++ = (char) (group >> bits & 0xff);
-        }
-    }
-
-    return (size_t) (p - out);
 }
 
 
@@ -191,7 +81,7 @@ v2m_token_parse(const char *text, size_t length, const char *what,
     char    json[V2M_TOKEN_MAX];
     json_t *value;
 
-    length = v2m_token_decode(text, length, json);
+    length = v2m_base64url_decode(text, length, json);
     value = json_loadb(json, length, JSON_REJECT_DUPLICATES, NULL);
 
     if (!json_is_object(value)) {
@@ -208,45 +98,56 @@ v2m_token_parse(const char *text, size_t length, const char *what,
 
 
 /*
- * The algorithm is looked at before libjwt sees the token, so that the key is
- * never used with another one.  Names of keys inside the header (jwk, jku,
- * x5u, kid) are nothing to us; "crit" names what must not be ignored; "typ"
- * sets other uses of the same key apart (RFC 8725 section 3.11).
+ * Finds the key and looks at the algorithm before libjwt sees the token, so
+ * that the key is never used with another one.  The kid is compared with the
+ * names of the issuer's keys and is nothing else; keys that are inside the
+ * header, or where it points (jwk, jku, x5c, x5u), are nothing to us; "crit"
+ * names what must not be ignored; "typ" sets other uses of the same key apart
+ * (RFC 8725 section 3.11).
  */
 static int
-v2m_token_check_header(const v2m_token_parts_t *parts, v2m_error_t *error)
+v2m_token_choose_key(const json_t *header, const v2m_token_issuer_t *issuer,
+                     const v2m_token_key_t **key, v2m_error_t *error)
 {
-    int         rc;
-    json_t     *header, *type;
-    const char *algorithm;
+    const char   *algorithm, *name;
+    const json_t *kid, *type;
 
-    rc = v2m_token_parse(parts->header, parts->header_length, "header", &header,
-                         error);
-    if (rc != V2M_OK) {
-        return rc;
-    }
-
-    algorithm = json_string_value(json_object_get(header, "alg"));
+    kid = json_object_get(header, "kid");
     type = json_object_get(header, "typ");
+    algorithm = json_string_value(json_object_get(header, "alg"));
 
-    if (algorithm == NULL || strcmp(algorithm, V2M_TOKEN_ALGORITHM) != 0) {
-        rc = v2m_error_set(error, V2M_DENIED,
-                           "the token is not signed with " V2M_TOKEN_ALGORITHM);
+    /* what is no text is no key's name either, nor is the empty text */
 
-    } else if (type != NULL
-               && (!json_is_string(type)
-                   || strcasecmp(json_string_value(type), "JWT") != 0))
-    {
-        rc = v2m_error_set(error, V2M_DENIED, "the token is no JWT");
+    *key = v2m_token_keys_find(issuer, kid == NULL ? NULL
+                                       : json_is_string(kid)
+                                           ? json_string_value(kid)
+                                           : "");
 
-    } else if (json_object_get(header, "crit") != NULL) {
-        rc = v2m_error_set(error, V2M_DENIED,
-                           "the token has a critical extension");
+    if (*key == NULL) {
+        return v2m_error_set(error, V2M_DENIED,
+                             "the token names no key that is known here");
     }
 
-    json_decref(header);
+    name = v2m_token_algorithm_name((*key)->algorithm);
 
-    return rc;
+    if (algorithm == NULL || strcmp(algorithm, name) != 0) {
+        return v2m_error_set(error, V2M_DENIED,
+                             "the token is not signed with %s", name);
+    }
+
+    if (type != NULL
+        && (!json_is_string(type)
+            || strcasecmp(json_string_value(type), "JWT") != 0))
+    {
+        return v2m_error_set(error, V2M_DENIED, "the token is no JWT");
+    }
+
+    if (json_object_get(header, "crit") != NULL) {
+        return v2m_error_set(error, V2M_DENIED,
+                             "the token has a critical extension");
+    }
+
+    return V2M_OK;
 }
 
 
@@ -261,7 +162,8 @@ v2m_token_check_signature(const v2m_token_key_t *key, const char *token,
     memcpy(text, token, length);
     text[length] = '\0';
 
-    rc = jwt_decode(&jwt, text, key->secret, key->length);
+    rc = jwt_decode(&jwt, text, (unsigned char *) key->verifier,
+                    (int) key->verifier_length);
 
     if (rc == ENOMEM) {
         return v2m_error_set(error, V2M_ERROR, "out of memory");
@@ -272,12 +174,12 @@ v2m_token_check_signature(const v2m_token_key_t *key, const char *token,
                              "the token's signature is wrong");
     }
 
-    if (jwt_get_alg(jwt) == JWT_ALG_HS256) {
+    if (jwt_get_alg(jwt) == v2m_token_jwt_algorithms[key->algorithm]) {
         rc = V2M_OK;
 
     } else {
-        rc = v2m_error_set(error, V2M_DENIED,
-                           "the token is not signed with " V2M_TOKEN_ALGORITHM);
+        rc = v2m_error_set(error, V2M_DENIED, "the token is not signed with %s",
+                           v2m_token_algorithm_name(key->algorithm));
     }
 
     jwt_free(jwt);
@@ -374,15 +276,48 @@ v2m_token_is_username(const char *text)
 }
 
 
+/* One audience at least is one of the issuer's; of our own tokens none: this
+ * service has no name of its own, so a token made for someone in particular
+ * was made for someone else (RFC 7519 section 4.1.3). */
 static int
-v2m_token_check_user(const json_t *json, const char **username,
-                     v2m_error_t *error)
+v2m_token_is_audience(const json_t *audience, const v2m_token_issuer_t *issuer)
+{
+    size_t        i;
+    const char   *text;
+    const json_t *one;
+
+    if (issuer->url == NULL) {
+        return audience == NULL;
+    }
+
+    text = json_string_value(audience);
+
+    for (i = 0; text != NULL && i < issuer->audience_count; i++) {
+        if (strcmp(text, issuer->audiences[i]) == 0) {
+            return 1;
+        }
+    }
+
+    json_array_foreach(audience, i, one)
+    {
+        if (json_is_string(one) && v2m_token_is_audience(one, issuer)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+v2m_token_check_user(const json_t *json, const v2m_token_issuer_t *issuer,
+                     const char **username, v2m_error_t *error)
 {
     json_t *value;
 
-    value = json_object_get(json, "username");
+    value = json_object_get(json, issuer->user ? issuer->user : "username");
 
-    if (value == NULL) {
+    if (value == NULL && issuer->user == NULL) {
         value = json_object_get(json, "sub");
     }
 
@@ -392,10 +327,7 @@ v2m_token_check_user(const json_t *json, const char **username,
         return v2m_error_set(error, V2M_DENIED, "the token names no user");
     }
 
-    /* this service has no name of its own, so a token made for someone in
-     * particular was made for someone else (RFC 7519 section 4.1.3) */
-
-    if (json_object_get(json, "aud") != NULL) {
+    if (!v2m_token_is_audience(json_object_get(json, "aud"), issuer)) {
         return v2m_error_set(error, V2M_DENIED,
                              "the token is for another audience");
     }
@@ -405,27 +337,22 @@ v2m_token_check_user(const json_t *json, const char **username,
 
 
 static int
-v2m_token_read_claims(const v2m_token_parts_t *parts, int64_t now,
-                      v2m_claims_t *claims, v2m_error_t *error)
+v2m_token_read_claims(const json_t *json, const v2m_token_issuer_t *issuer,
+                      int64_t now, v2m_claims_t *claims, v2m_error_t *error)
 {
     int         rc;
-    json_t     *json;
     const char *username;
-
-    rc = v2m_token_parse(parts->payload, parts->payload_length, "payload",
-                         &json, error);
-    if (rc != V2M_OK) {
-        return rc;
-    }
 
     rc = v2m_token_check_times(json, now, claims, error);
 
     if (rc == V2M_OK) {
-        rc = v2m_token_check_user(json, &username, error);
+        rc = v2m_token_check_user(json, issuer, &username, error);
     }
 
     if (rc == V2M_OK) {
-        claims->admin = json_is_true(json_object_get(json, "admin"));
+        /* who administers this service is not for others to say */
+        claims->admin =
+            issuer->url == NULL && json_is_true(json_object_get(json, "admin"));
         claims->username = strdup(username);
         claims->json = json_dumps(json, JSON_COMPACT);
 
@@ -433,8 +360,6 @@ v2m_token_read_claims(const v2m_token_parts_t *parts, int64_t now,
             rc = v2m_error_set(error, V2M_ERROR, "out of memory");
         }
     }
-
-    json_decref(json);
 
     if (rc != V2M_OK) {
         v2m_claims_free(claims);
@@ -445,11 +370,14 @@ v2m_token_read_claims(const v2m_token_parts_t *parts, int64_t now,
 
 
 int
-v2m_token_verify(const v2m_token_key_t *key, const char *token, size_t length,
+v2m_token_verify(const v2m_token_keys_t *keys, const char *token, size_t length,
                  int64_t now, v2m_claims_t *claims, v2m_error_t *error)
 {
-    int               rc;
-    v2m_token_parts_t parts;
+    int                       rc;
+    json_t                   *header, *payload;
+    v2m_token_parts_t         parts;
+    const v2m_token_key_t    *key;
+    const v2m_token_issuer_t *issuer;
 
     memset(claims, 0, sizeof(v2m_claims_t));
 
@@ -459,10 +387,27 @@ v2m_token_verify(const v2m_token_key_t *key, const char *token, size_t length,
                              V2M_TOKEN_MAX);
     }
 
+    header = payload = NULL;
+
     rc = v2m_token_split(token, length, &parts, error);
 
     if (rc == V2M_OK) {
-        rc = v2m_token_check_header(&parts, error);
+        rc = v2m_token_parse(parts.header, parts.header_length, "header",
+                             &header, error);
+    }
+
+    if (rc == V2M_OK) {
+        rc = v2m_token_parse(parts.payload, parts.payload_length, "payload",
+                             &payload, error);
+    }
+
+    if (rc == V2M_OK) {
+        /* the iss is believed as far as to try that issuer's keys */
+
+        issuer = v2m_token_keys_issuer(
+            keys, json_string_value(json_object_get(payload, "iss")));
+
+        rc = v2m_token_choose_key(header, issuer, &key, error);
     }
 
     if (rc == V2M_OK) {
@@ -470,8 +415,11 @@ v2m_token_verify(const v2m_token_key_t *key, const char *token, size_t length,
     }
 
     if (rc == V2M_OK) {
-        rc = v2m_token_read_claims(&parts, now, claims, error);
+        rc = v2m_token_read_claims(payload, issuer, now, claims, error);
     }
+
+    json_decref(header);
+    json_decref(payload);
 
     return rc;
 }
@@ -499,15 +447,21 @@ v2m_token_make_id(char id[V2M_TOKEN_ID_BYTES * 2 + 1], v2m_error_t *error)
 
 
 int
-v2m_token_create(const v2m_token_key_t *key, const char *username, int admin,
+v2m_token_create(const v2m_token_keys_t *keys, const char *username, int admin,
                  int64_t now, int64_t lifetime, char **token,
                  v2m_error_t *error)
 {
-    int    rc;
-    char   id[V2M_TOKEN_ID_BYTES * 2 + 1];
-    jwt_t *jwt;
+    int                    rc;
+    char                   id[V2M_TOKEN_ID_BYTES * 2 + 1];
+    jwt_t                 *jwt;
+    const v2m_token_key_t *key;
 
     *token = NULL;
+
+    key = v2m_token_keys_signer(keys);
+    if (key == NULL) {
+        return v2m_error_set(error, V2M_ERROR, "there is no key to sign with");
+    }
 
     if (!v2m_token_is_username(username)) {
         return v2m_error_set(error, V2M_INVALID,
@@ -524,7 +478,10 @@ v2m_token_create(const v2m_token_key_t *key, const char *username, int admin,
         return v2m_error_set(error, V2M_ERROR, "out of memory");
     }
 
-    if (jwt_set_alg(jwt, JWT_ALG_HS256, key->secret, key->length) == 0
+    if (jwt_set_alg(jwt, v2m_token_jwt_algorithms[key->algorithm],
+                    (unsigned char *) key->signer, (int) key->signer_length)
+            == 0
+        && (key->kid == NULL || jwt_add_header(jwt, "kid", key->kid) == 0)
         && jwt_add_grant(jwt, "username", username) == 0
         && jwt_add_grant(jwt, "sub", username) == 0
         && jwt_add_grant_int(jwt, "iat", (long) now) == 0

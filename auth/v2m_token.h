@@ -1,7 +1,7 @@
 /*
- * Tokens: JWT (RFC 7519) signed with HS256, the one place that uses libjwt.
- * The algorithm is the key's, never the token's.  Functions do not block and
- * may be called from any thread.
+ * Tokens: JWT (RFC 7519), the one place that uses libjwt.  The algorithm is
+ * the key's, never the token's.  Functions do not block and may be called from
+ * any thread.
  */
 
 #ifndef V2M_TOKEN_H
@@ -11,13 +11,11 @@
 #include <stdint.h>
 
 #include "v2m_error.h"
+#include "v2m_token_keys.h"
 
-#define V2M_TOKEN_SECRET_MIN 32    /* bytes: RFC 7518 section 3.2 for HS256 */
-#define V2M_TOKEN_MAX        8192  /* bytes; a longer token is refused */
-#define V2M_TOKEN_LEEWAY     60    /* seconds that clocks may differ */
-#define V2M_TOKEN_LIFETIME   86400 /* seconds: 24 hours */
-
-typedef struct v2m_token_key_s v2m_token_key_t;
+#define V2M_TOKEN_MAX      8192  /* bytes; a longer token is refused */
+#define V2M_TOKEN_LEEWAY   60    /* seconds that clocks may differ */
+#define V2M_TOKEN_LIFETIME 86400 /* seconds: 24 hours */
 
 /* What a token says.  Strings are malloc'ed; see v2m_claims_free(). */
 typedef struct {
@@ -25,33 +23,28 @@ typedef struct {
     char   *json;    /* all the claims, as one JSON object */
     int64_t issued;  /* seconds since the epoch */
     int64_t expires; /* seconds since the epoch */
-    int     admin;
+    int     admin;   /* only as our own tokens say */
 } v2m_claims_t;
 
-/* Copies the secret.  V2M_INVALID: shorter than V2M_TOKEN_SECRET_MIN. */
-int v2m_token_key_create(v2m_token_key_t **key, const unsigned char *secret,
-                         size_t length, v2m_error_t *error);
-
-/* Wipes and frees.  NULL is allowed. */
-void v2m_token_key_destroy(v2m_token_key_t *key);
-
 /*
- * Makes a token with username, sub, iat, exp, admin and a random jti.
- * now and lifetime are in seconds.  *token is malloc'ed.  V2M_INVALID: the
- * username is empty or has control characters, so no token of it is accepted.
+ * Makes a token with username, sub, iat, exp, admin and a random jti, signed
+ * by the key that is there for it.  now and lifetime are in seconds.  *token is
+ * malloc'ed.  V2M_INVALID: the username is empty or has control characters, so
+ * no token of it is accepted.
  */
-int v2m_token_create(const v2m_token_key_t *key, const char *username,
+int v2m_token_create(const v2m_token_keys_t *keys, const char *username,
                      int admin, int64_t now, int64_t lifetime, char **token,
                      v2m_error_t *error);
 
 /*
- * Checks a token at the time now (seconds since the epoch): signature by this
- * key and its algorithm, exp present and not passed, iat and nbf not in the
- * future (each within V2M_TOKEN_LEEWAY), username (else sub) a non-empty
- * string without control characters, no aud.  V2M_DENIED: the text says what
- * is wrong and may be shown.
+ * Checks a token at the time now (seconds since the epoch): signature by a
+ * key of its issuer and the algorithm of that, exp present and not passed, iat
+ * and nbf not in the future (each within V2M_TOKEN_LEEWAY), the claim with the
+ * user's name a non-empty string without control characters, and an audience of
+ * the issuer's; none in our own tokens.  V2M_DENIED: the text says what is
+ * wrong and may be shown.
  */
-int v2m_token_verify(const v2m_token_key_t *key, const char *token,
+int v2m_token_verify(const v2m_token_keys_t *keys, const char *token,
                      size_t length, int64_t now, v2m_claims_t *claims,
                      v2m_error_t *error);
 

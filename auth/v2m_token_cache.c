@@ -15,14 +15,14 @@ typedef struct {
 } v2m_token_slot_t;
 
 struct v2m_token_cache_s {
-    const v2m_token_key_t *key;
-    size_t                 slots;
-    v2m_token_slot_t       slot[];
+    const v2m_token_keys_t *keys;
+    size_t                  slots;
+    v2m_token_slot_t        slot[];
 };
 
 
 int
-v2m_token_cache_create(v2m_token_cache_t **cache, const v2m_token_key_t *key,
+v2m_token_cache_create(v2m_token_cache_t **cache, const v2m_token_keys_t *keys,
                        size_t slots, v2m_error_t *error)
 {
     v2m_token_cache_t *created;
@@ -40,7 +40,7 @@ v2m_token_cache_create(v2m_token_cache_t **cache, const v2m_token_key_t *key,
         return v2m_error_set(error, V2M_ERROR, "out of memory");
     }
 
-    created->key = key;
+    created->keys = keys;
     created->slots = slots;
 
     *cache = created;
@@ -157,7 +157,7 @@ v2m_token_cache_verify(v2m_token_cache_t *cache, const char *token,
     v2m_token_slot_t *slot;
 
     if (length < V2M_TOKEN_CACHE_TAIL || length > V2M_TOKEN_CACHE_LONGEST) {
-        return v2m_token_verify(cache->key, token, length, now, claims, error);
+        return v2m_token_verify(cache->keys, token, length, now, claims, error);
     }
 
     slot = v2m_token_cache_slot(cache, token, length);
@@ -176,7 +176,7 @@ v2m_token_cache_verify(v2m_token_cache_t *cache, const char *token,
                             : v2m_error_set(error, rc, "out of memory");
     }
 
-    rc = v2m_token_verify(cache->key, token, length, now, claims, error);
+    rc = v2m_token_verify(cache->keys, token, length, now, claims, error);
 
     if (rc == V2M_OK) {
         v2m_token_cache_keep(slot, token, length, now, claims);

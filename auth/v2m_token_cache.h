@@ -15,10 +15,10 @@
 
 typedef struct v2m_token_cache_s v2m_token_cache_t;
 
-/* Takes no ownership of the key, which must stay as long as the cache.
+/* Takes no ownership of the keys, which must stay as long as the cache.
  * slots: tokens remembered, at most; a power of two. */
-int v2m_token_cache_create(v2m_token_cache_t    **cache,
-                           const v2m_token_key_t *key, size_t slots,
+int v2m_token_cache_create(v2m_token_cache_t     **cache,
+                           const v2m_token_keys_t *keys, size_t slots,
                            v2m_error_t *error);
 
 /* Wipes the tokens.  NULL is allowed. */

@@ -32,15 +32,15 @@ typedef struct {
 } ngx_http_v2m_scheduling_t;
 
 typedef struct {
-    ngx_http_v2m_try_t     attempt; /* for the loop only */
-    ngx_uint_t             nice;    /* the pool does nothing else */
-    v2m_users_t           *users;
-    const v2m_token_key_t *key;
-    time_t                 now;
-    time_t                 lifetime;
-    char                   email[V2M_EMAIL_MAX + 1];
-    char                   password[V2M_PASSWORD_MAX + 1];
-    char                  *token;
+    ngx_http_v2m_try_t      attempt; /* for the loop only */
+    ngx_uint_t              nice;    /* the pool does nothing else */
+    v2m_users_t            *users;
+    const v2m_token_keys_t *keys;
+    time_t                  now;
+    time_t                  lifetime;
+    char                    email[V2M_EMAIL_MAX + 1];
+    char                    password[V2M_PASSWORD_MAX + 1];
+    char                   *token;
 } ngx_http_v2m_login_t;
 
 static int  ngx_http_v2m_login_run(void *data, v2m_error_t *error);
@@ -141,7 +141,7 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
 
     login->nice = mcf->login_pool != mcf->storage_pool;
     login->users = mcf->users;
-    login->key = mcf->key;
+    login->keys = mcf->keys;
     login->now = ngx_time();
     login->lifetime = mcf->token_lifetime;
 
@@ -202,7 +202,7 @@ ngx_http_v2m_login_run(void *data, v2m_error_t *error)
         return rc;
     }
 
-    return v2m_token_create(login->key, user.email, user.admin, login->now,
+    return v2m_token_create(login->keys, user.email, user.admin, login->now,
                             login->lifetime, &login->token, error);
 }
 

@@ -39,25 +39,25 @@ static ngx_int_t ngx_http_v2m_init_process(ngx_cycle_t *cycle);
 static void      ngx_http_v2m_exit_process(ngx_cycle_t *cycle);
 
 static ngx_http_v2m_endpoint_t ngx_http_v2m_endpoint_login = {
-    ngx_http_v2m_login_handler, 0
+    ngx_http_v2m_login_handler, 0, 1
 };
 static ngx_http_v2m_endpoint_t ngx_http_v2m_endpoint_validate = {
-    ngx_http_v2m_validate_handler, 1
+    ngx_http_v2m_validate_handler, 1, 0
 };
 static ngx_http_v2m_endpoint_t ngx_http_v2m_endpoint_upload = {
-    ngx_http_v2m_upload_handler, 1
+    ngx_http_v2m_upload_handler, 1, 0
 };
 static ngx_http_v2m_endpoint_t ngx_http_v2m_endpoint_jobs = {
-    ngx_http_v2m_jobs_handler, 1
+    ngx_http_v2m_jobs_handler, 1, 0
 };
 static ngx_http_v2m_endpoint_t ngx_http_v2m_endpoint_download = {
-    ngx_http_v2m_download_handler, 1
+    ngx_http_v2m_download_handler, 1, 0
 };
 static ngx_http_v2m_endpoint_t ngx_http_v2m_endpoint_health = {
-    ngx_http_v2m_health_handler, 0
+    ngx_http_v2m_health_handler, 0, 0
 };
 static ngx_http_v2m_endpoint_t ngx_http_v2m_endpoint_ready = {
-    ngx_http_v2m_ready_handler, 0
+    ngx_http_v2m_ready_handler, 0, 0
 };
 
 /* A chunk and its fields must fit a document (16 MiB). */
@@ -338,6 +338,7 @@ ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_v2m_module);
     mcf->endpoints = 1;
     mcf->tokens = 1;
+    mcf->signs |= lcf->endpoint->signs;
     mcf->problems = 1;
 
     return NGX_CONF_OK;
@@ -662,7 +663,7 @@ ngx_http_v2m_init_process(ngx_cycle_t *cycle)
     mallopt(M_ARENA_MAX, 1);
 #endif
 
-    if (v2m_token_cache_create(&mcf->cache, mcf->key,
+    if (v2m_token_cache_create(&mcf->cache, mcf->keys,
                                NGX_HTTP_V2M_TOKENS_REMEMBERED, &error)
         != V2M_OK)
     {

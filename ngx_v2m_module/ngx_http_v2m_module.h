@@ -43,9 +43,10 @@ typedef struct {
 
     ngx_thread_pool_t *storage_pool;
     ngx_thread_pool_t *login_pool;
-    v2m_token_key_t   *key;
+    v2m_token_keys_t  *keys;
 
     ngx_flag_t tokens;    /* some location checks or makes tokens */
+    ngx_flag_t signs;     /* some location makes tokens */
     ngx_flag_t endpoints; /* some location has an endpoint */
     ngx_flag_t problems;  /* some location has problem details */
 
@@ -59,7 +60,8 @@ typedef struct {
 /* What an endpoint directive stands for: the command's post. */
 typedef struct {
     ngx_http_handler_pt handler;
-    ngx_uint_t          needs_auth;
+    unsigned            needs_auth : 1;
+    unsigned            signs : 1; /* it makes tokens */
 } ngx_http_v2m_endpoint_t;
 
 typedef struct {
@@ -101,6 +103,7 @@ typedef struct {
 #define NGX_HTTP_V2M_UNPROCESSABLE 422
 
 extern ngx_module_t ngx_http_v2m_module;
+extern ngx_module_t ngx_http_v2m_keys_module;
 
 /* The request's context, made when it is not there; NULL: out of memory.  It
  * outlives internal redirects, unlike the pointer that nginx keeps. */
@@ -149,5 +152,14 @@ ngx_int_t ngx_http_v2m_account(ngx_http_request_t *r, const ngx_str_t *user,
 /* Reads what the directives left open from the environment and checks it, as
  * far as it is needed; for postconfiguration. */
 ngx_int_t ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf);
+
+/*
+ * Reads one setting: from the file, when that directive is given, else from
+ * the environment.  *value is malloc'ed.  Logs what is wrong; without a
+ * fallback a setting that is not given is wrong.
+ */
+ngx_int_t ngx_http_v2m_setting(ngx_conf_t *cf, ngx_str_t *file,
+                               const char *environment, const char *directive,
+                               const char *fallback, char **value);
 
 #endif /* NGX_HTTP_V2M_MODULE_H */

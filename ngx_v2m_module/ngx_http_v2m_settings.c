@@ -4,19 +4,12 @@
  */
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "ngx_http_v2m_module.h"
+#include "ngx_http_v2m_keys.h"
 #include "v2m_amqp.h"
 #include "v2m_config.h"
 
-static ngx_int_t ngx_http_v2m_setting(ngx_conf_t *cf, ngx_str_t *file,
-                                      const char *environment,
-                                      const char *directive,
-                                      const char *fallback, char **value);
-static ngx_int_t ngx_http_v2m_setting_key(ngx_conf_t               *cf,
-                                          ngx_http_v2m_main_conf_t *mcf);
-static void      ngx_http_v2m_settings_free(void *data);
+static void ngx_http_v2m_settings_free(void *data);
 
 
 ngx_int_t
@@ -39,7 +32,7 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
     cleanup->handler = ngx_http_v2m_settings_free;
     cleanup->data = mcf;
 
-    if (ngx_http_v2m_setting_key(cf, mcf) != NGX_OK) {
+    if (ngx_http_v2m_keys_read(cf, mcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -88,8 +81,7 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
 }
 
 
-/* Reads one setting; *value is malloc'ed. */
-static ngx_int_t
+ngx_int_t
 ngx_http_v2m_setting(ngx_conf_t *cf, ngx_str_t *file, const char *environment,
                      const char *directive, const char *fallback, char **value)
 {
@@ -127,35 +119,6 @@ ngx_http_v2m_setting(ngx_conf_t *cf, ngx_str_t *file, const char *environment,
 }
 
 
-static ngx_int_t
-ngx_http_v2m_setting_key(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
-{
-    int         rc;
-    char       *secret;
-    v2m_error_t error;
-
-    if (ngx_http_v2m_setting(cf, &mcf->jwt_secret_file, "JWT_SECRET",
-                             "v2m_jwt_secret_file", NULL, &secret)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    rc = v2m_token_key_create(&mcf->key, (unsigned char *) secret,
-                              strlen(secret), &error);
-
-    v2m_config_wipe(secret);
-
-    if (rc != V2M_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "v2m: JWT_SECRET: %s",
-                           error.text);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
 static void
 ngx_http_v2m_settings_free(void *data)
 {
@@ -168,5 +131,5 @@ ngx_http_v2m_settings_free(void *data)
     free(mcf->mysql_user);
     free(mcf->mysql_database);
     free(mcf->video_queue);
-    v2m_token_key_destroy(mcf->key);
+    v2m_token_keys_destroy(mcf->keys);
 }

@@ -25,6 +25,7 @@ build_packages=(
     gcc libc6-dev make pkgconf
     nginx nginx-dev
     libmongoc-dev libjansson-dev librabbitmq-dev libmariadb-dev libjwt-dev
+    libssl-dev
     libcrypt-dev libcurl4-openssl-dev libmicrohttpd-dev libseccomp-dev
     libavformat-dev libavcodec-dev libavfilter-dev libswresample-dev
     libavutil-dev libebur128-dev

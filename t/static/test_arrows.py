@@ -35,6 +35,7 @@ LIBRARIES = {
     r"(rabbitmq-c/|amqp)": {"core/v2m_amqp.c"},
     r"(mysql|mariadb)": {"auth/v2m_users.c"},
     r"jwt\.h": {"auth/v2m_token.c"},
+    r"openssl/": {"auth/v2m_pkey.c"},
     r"crypt\.h": {"auth/v2m_password.c"},
     r"microhttpd\.h": {"workers/common/v2m_health.c"},
     r"curl/": {"workers/notifier/v2m_smtp.c"},

@@ -12,7 +12,7 @@ create(const char *username, int admin)
     v2m_error_t error;
 
     assert_int_equal(
-        v2m_token_create(key, username, admin, NOW, 3600, &token, &error),
+        v2m_token_create(keys, username, admin, NOW, 3600, &token, &error),
         V2M_OK);
 
     return token;
@@ -54,7 +54,7 @@ test_create(void **state)
     (void) state;
 
     token = create("a@example.org", 0);
-    assert_int_equal(verify_bytes(key, token, strlen(token), NOW, &claims),
+    assert_int_equal(verify_bytes(keys, token, strlen(token), NOW, &claims),
                      V2M_OK);
 
     assert_string_equal(claims.username, "a@example.org");
@@ -69,7 +69,7 @@ test_create(void **state)
     assert_claim(&claims, "admin", "false");
 
     other = create("a@example.org", 1);
-    assert_int_equal(verify_bytes(key, other, strlen(other), NOW, &more),
+    assert_int_equal(verify_bytes(keys, other, strlen(other), NOW, &more),
                      V2M_OK);
     assert_int_equal(more.admin, 1);
     assert_claim(&more, "admin", "true");
@@ -109,7 +109,7 @@ test_create_names(void **state)
 
     for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         assert_int_equal(
-            v2m_token_create(key, refused[i], 0, NOW, 60, &token, &error),
+            v2m_token_create(keys, refused[i], 0, NOW, 60, &token, &error),
             V2M_INVALID);
         assert_null(token);
     }
@@ -117,7 +117,7 @@ test_create_names(void **state)
     /* not UTF-8 */
 
     assert_int_not_equal(
-        v2m_token_create(key, "\xff@example.org", 0, NOW, 60, &token, &error),
+        v2m_token_create(keys, "\xff@example.org", 0, NOW, 60, &token, &error),
         V2M_OK);
     assert_null(token);
 
@@ -129,7 +129,7 @@ test_create_names(void **state)
 
     name[i] = '\0';
     token = create(name, 1);
-    assert_int_equal(verify_bytes(key, token, strlen(token), NOW, &claims),
+    assert_int_equal(verify_bytes(keys, token, strlen(token), NOW, &claims),
                      V2M_OK);
     assert_string_equal(claims.username, name);
     v2m_claims_free(&claims);
@@ -144,7 +144,7 @@ test_elsewhere(void **state)
 
     (void) state;
 
-    assert_int_equal(verify_bytes(key, PYJWT, strlen(PYJWT), NOW, &claims),
+    assert_int_equal(verify_bytes(keys, PYJWT, strlen(PYJWT), NOW, &claims),
                      V2M_OK);
 
     assert_string_equal(claims.username, "georgio@example.com");
@@ -271,11 +271,11 @@ test_times(void **state)
 static void
 test_secrets(void **state)
 {
-    char            *token;
-    unsigned char    secret[64];
-    v2m_claims_t     claims;
-    v2m_error_t      error;
-    v2m_token_key_t *one, *two;
+    char             *token;
+    unsigned char     secret[64];
+    v2m_claims_t      claims;
+    v2m_error_t       error;
+    v2m_token_keys_t *one, *two;
 
     (void) state;
 
@@ -283,27 +283,25 @@ test_secrets(void **state)
 
     /* S5 */
 
-    assert_int_equal(v2m_token_key_create(&one, secret, 0, &error),
-                     V2M_INVALID);
+    assert_int_equal(make_secret(&one, secret, 0, &error), V2M_INVALID);
     assert_null(one);
     assert_int_equal(
-        v2m_token_key_create(&one, secret, V2M_TOKEN_SECRET_MIN - 1, &error),
+        make_secret(&one, secret, V2M_TOKEN_SECRET_MIN - 1, &error),
         V2M_INVALID);
     assert_null(one);
     assert_string_equal(error.text, "the secret for tokens has 31 bytes, it "
                                     "needs at least 32");
-    assert_int_equal(
-        v2m_token_key_create(&one, secret, V2M_TOKEN_SECRET_MIN, &error),
-        V2M_OK);
-    v2m_token_key_destroy(one);
-    v2m_token_key_destroy(NULL);
+    assert_int_equal(make_secret(&one, secret, V2M_TOKEN_SECRET_MIN, &error),
+                     V2M_OK);
+    v2m_token_keys_destroy(one);
+    v2m_token_keys_destroy(NULL);
 
     /* every byte of a secret counts, also behind a zero byte */
 
     secret[8] = '\0';
-    assert_int_equal(v2m_token_key_create(&one, secret, 64, &error), V2M_OK);
+    assert_int_equal(make_secret(&one, secret, 64, &error), V2M_OK);
     secret[63] = 'K';
-    assert_int_equal(v2m_token_key_create(&two, secret, 64, &error), V2M_OK);
+    assert_int_equal(make_secret(&two, secret, 64, &error), V2M_OK);
 
     assert_int_equal(v2m_token_create(one, "a", 0, NOW, 60, &token, &error),
                      V2M_OK);
@@ -313,8 +311,8 @@ test_secrets(void **state)
     assert_int_equal(verify_bytes(two, token, strlen(token), NOW, &claims),
                      V2M_DENIED);
 
-    v2m_token_key_destroy(one);
-    v2m_token_key_destroy(two);
+    v2m_token_keys_destroy(one);
+    v2m_token_keys_destroy(two);
     free(token);
 
     /* not the right one */
@@ -524,8 +522,8 @@ create_and_verify(void *data)
     for (i = 0; i < 200; i++) {
         snprintf(name, sizeof(name), "%d.%d@example.org", *(int *) data, i);
 
-        if (v2m_token_create(key, name, i % 2, NOW, 60, &token, NULL) != V2M_OK
-            || v2m_token_verify(key, token, strlen(token), NOW, &claims, NULL)
+        if (v2m_token_create(keys, name, i % 2, NOW, 60, &token, NULL) != V2M_OK
+            || v2m_token_verify(keys, token, strlen(token), NOW, &claims, NULL)
                    != V2M_OK)
         {
             return NULL;
@@ -580,5 +578,5 @@ main(void)
         cmocka_unit_test(test_threads),
     };
 
-    return cmocka_run_group_tests(tests, make_key, destroy_key);
+    return cmocka_run_group_tests(tests, make_keys, destroy_keys);
 }

@@ -64,7 +64,7 @@ test_public_key(void **state)
     char        *token;
     v2m_claims_t claims;
     v2m_error_t  error;
-    v2m_token_key_t *public;
+    v2m_token_keys_t *public;
 
     static const char pem[] =
         "-----BEGIN PUBLIC KEY-----\n"
@@ -74,9 +74,7 @@ test_public_key(void **state)
 
     (void) state;
 
-    assert_int_equal(v2m_token_key_create(&public, (const unsigned char *) pem,
-                                          strlen(pem), &error),
-                     V2M_OK);
+    assert_int_equal(make_secret(&public, pem, strlen(pem), &error), V2M_OK);
 
     token = sign_with(AV_HMAC_SHA256, pem, "{\"alg\":\"ES256\"}", CLAIMS,
                       strlen(CLAIMS));
@@ -84,7 +82,7 @@ test_public_key(void **state)
                      V2M_DENIED);
     free(token);
 
-    v2m_token_key_destroy(public);
+    v2m_token_keys_destroy(public);
 }
 
 
@@ -312,11 +310,11 @@ test_size(void **state)
 
     memset(token, '.', length);
     assert_int_equal(
-        v2m_token_verify(key, token, length, NOW, &(v2m_claims_t){ 0 }, NULL),
+        v2m_token_verify(keys, token, length, NOW, &(v2m_claims_t){ 0 }, NULL),
         V2M_DENIED);
     memset(token, 'A', length);
     assert_int_equal(
-        v2m_token_verify(key, token, length, NOW, &(v2m_claims_t){ 0 }, NULL),
+        v2m_token_verify(keys, token, length, NOW, &(v2m_claims_t){ 0 }, NULL),
         V2M_DENIED);
     free(token);
 }
@@ -373,9 +371,10 @@ test_truncated(void **state)
     (void) state;
 
     for (i = 0; i < strlen(PYJWT); i++) {
-        assert_int_equal(verify_bytes(key, PYJWT, i, NOW, &claims), V2M_DENIED);
+        assert_int_equal(verify_bytes(keys, PYJWT, i, NOW, &claims),
+                         V2M_DENIED);
         assert_int_equal(
-            verify_bytes(key, PYJWT + strlen(PYJWT) - i, i, NOW, &claims),
+            verify_bytes(keys, PYJWT + strlen(PYJWT) - i, i, NOW, &claims),
             V2M_DENIED);
     }
 }
@@ -402,8 +401,8 @@ test_changed(void **state)
 
             token[i] = (char) c;
 
-            if (verify_bytes(key, token, strlen(PYJWT), NOW, &claims) == V2M_OK)
-            {
+            if (verify_bytes(keys, token, strlen(PYJWT), NOW, &claims)
+                == V2M_OK) {
                 fail_msg("byte %zu may be 0x%02x", i, c);
             }
         }
@@ -476,5 +475,5 @@ main(void)
         cmocka_unit_test(test_loose_base64),
     };
 
-    return cmocka_run_group_tests(tests, make_key, destroy_key);
+    return cmocka_run_group_tests(tests, make_keys, destroy_keys);
 }

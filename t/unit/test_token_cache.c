@@ -52,7 +52,7 @@ make_cache(void **state)
 {
     (void) state;
 
-    return v2m_token_cache_create(&cache, key, SLOTS, NULL);
+    return v2m_token_cache_create(&cache, keys, SLOTS, NULL);
 }
 
 
@@ -79,7 +79,7 @@ test_slots(void **state)
     (void) state;
 
     for (i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {
-        assert_int_equal(v2m_token_cache_create(&bad, key, slots[i], &error),
+        assert_int_equal(v2m_token_cache_create(&bad, keys, slots[i], &error),
                          V2M_ERROR);
         assert_null(bad);
     }
@@ -99,7 +99,7 @@ test_same_claims(void **state)
 
     token = sign(HEADER, "{\"username\":\"a@example.org\",\"exp\":1700003600,"
                          "\"iat\":1700000000,\"admin\":true,\"x\":[1]}");
-    assert_int_equal(verify_bytes(key, token, strlen(token), NOW, &expected),
+    assert_int_equal(verify_bytes(keys, token, strlen(token), NOW, &expected),
                      V2M_OK);
 
     for (round = 0; round < 3; round++) {
@@ -258,5 +258,5 @@ main(void)
                                         destroy_cache),
     };
 
-    return cmocka_run_group_tests(tests, make_key, destroy_key);
+    return cmocka_run_group_tests(tests, make_keys, destroy_keys);
 }

@@ -32,7 +32,7 @@
     "lhdCI6MTcwMDAwMDAwMCwiYWRtaW4iOnRydWV9"                                   \
     ".1toYXF8iW13-sg--X6JnIOfiBRRPhZKnz36BRg6Csag"
 
-static v2m_token_key_t *key;
+static v2m_token_keys_t *keys;
 
 
 static inline size_t
@@ -112,7 +112,7 @@ sign(const char *header, const char *payload)
 
 /* Verifies a copy without a zero byte at its end. */
 static inline int
-verify_bytes(const v2m_token_key_t *with, const char *token, size_t length,
+verify_bytes(const v2m_token_keys_t *with, const char *token, size_t length,
              int64_t now, v2m_claims_t *claims)
 {
     int         rc;
@@ -145,7 +145,7 @@ verify(const char *token, int64_t now)
     int          rc;
     v2m_claims_t claims;
 
-    rc = verify_bytes(key, token, strlen(token), now, &claims);
+    rc = verify_bytes(keys, token, strlen(token), now, &claims);
     v2m_claims_free(&claims);
 
     return rc;
@@ -182,7 +182,7 @@ assert_reason(char *token, const char *reason)
     v2m_claims_t claims;
 
     assert_int_equal(
-        v2m_token_verify(key, token, strlen(token), NOW, &claims, &error),
+        v2m_token_verify(keys, token, strlen(token), NOW, &claims, &error),
         V2M_DENIED);
     assert_string_equal(error.text, reason);
     free(token);
@@ -210,7 +210,7 @@ read_claims(const char *payload)
     v2m_claims_t claims;
 
     token = sign(HEADER, payload);
-    assert_int_equal(verify_bytes(key, token, strlen(token), NOW, &claims),
+    assert_int_equal(verify_bytes(keys, token, strlen(token), NOW, &claims),
                      V2M_OK);
     free(token);
 
@@ -218,22 +218,41 @@ read_claims(const char *payload)
 }
 
 
+/* Keys of which one is there: a secret without a name. */
 static inline int
-make_key(void **state)
+make_secret(v2m_token_keys_t **made, const void *secret, size_t length,
+            v2m_error_t *error)
 {
-    (void) state;
+    int rc;
 
-    return v2m_token_key_create(&key, (const unsigned char *) SECRET,
-                                strlen(SECRET), NULL);
+    assert_int_equal(v2m_token_keys_create(made, error), V2M_OK);
+
+    rc = v2m_token_keys_add_secret(*made, secret, length, error);
+
+    if (rc != V2M_OK) {
+        v2m_token_keys_destroy(*made);
+        *made = NULL;
+    }
+
+    return rc;
 }
 
 
 static inline int
-destroy_key(void **state)
+make_keys(void **state)
 {
     (void) state;
 
-    v2m_token_key_destroy(key);
+    return make_secret(&keys, SECRET, strlen(SECRET), NULL);
+}
+
+
+static inline int
+destroy_keys(void **state)
+{
+    (void) state;
+
+    v2m_token_keys_destroy(keys);
 
     return 0;
 }
