@@ -14,13 +14,16 @@ else
 need = @stack/packages.sh --quiet
 endif
 
-.PHONY: help packages build demo test soak bench up down status logs clean
+.PHONY: help packages build demo test fuzz soak bench up down status logs clean
 
 help:
 	@echo 'make demo    install what is missing, build, start the local stack, and take'
 	@echo '             a video through it; VIDEO=file.mp4 for one of your own'
 	@echo 'make test    install what is missing, build, and run every test;'
 	@echo '             PHASES="unit e2e" for some of them, see t/run --help'
+	@echo
+	@echo 'make fuzz    feed the parsers what nobody would send; MINUTES=10 for each of'
+	@echo '             them, TARGET="multipart token" for some'
 	@echo
 	@echo 'make soak    upload and convert while servers and programs fail at random,'
 	@echo '             then account for every upload; MINUTES=10, SEED=N to repeat'
@@ -53,6 +56,11 @@ demo:
 test:
 	$(need) run test
 	@t/run $(PHASES)
+
+fuzz:
+	$(need) run fuzz
+	+@$(MAKE) --no-print-directory -f build.mk $(JOBS) FUZZ=1 fuzzers
+	@t/fuzz/run build/fuzz $(or $(MINUTES),10) $(TARGET)
 
 soak:
 	$(need) run test

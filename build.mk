@@ -2,6 +2,8 @@
 # and complete in itself: make -f build.mk
 #   B         where everything is built (build/release)
 #   SANITIZE  1: AddressSanitizer and UBSan, in build/sanitize
+#   FUZZ      1: for fuzzing, with clang, in build/fuzz; AFL++ takes
+#             CC=afl-clang-fast and a B of its own
 #   V         1: print the commands
 
 ifeq ($(SANITIZE),1)
@@ -10,6 +12,13 @@ VARIANT_FLAGS = -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer \
                 -fno-sanitize-recover=undefined
 # points at which the tests of faults end a worker
 CPPFLAGS     += -DV2M_TEST_POINTS
+else ifeq ($(FUZZ),1)
+B            ?= build/fuzz
+CC            = clang
+VARIANT_FLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+                -fno-sanitize-recover=undefined
+# seccomp.h's macros leave some out, which only clang says
+WARNINGS      = -Wall -Wextra -Werror -Wno-missing-field-initializers
 else
 B            ?= build/release
 VARIANT_FLAGS = -O2 -g -D_FORTIFY_SOURCE=2
@@ -17,7 +26,7 @@ endif
 
 NGINX_SOURCE ?= /usr/share/nginx/src
 
-WARNINGS = -Wall -Wextra -Werror
+WARNINGS ?= -Wall -Wextra -Werror
 HARDENING = -fstack-protector-strong -fPIE -Wformat -Werror=format-security
 CPPFLAGS += -Icore -Iauth -Iworkers/common -D_GNU_SOURCE
 CFLAGS   += -std=c11 $(WARNINGS) $(HARDENING) $(VARIANT_FLAGS) -pthread
@@ -130,20 +139,21 @@ $(B)/t/unit/%: $(B)/obj/t/unit/%.o $(B)/libtested.a
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(AUTH_LIBS) $(CORE_LIBS) \
 	    $(CURL_LIBS) $(HEALTH_LIBS) $(FFMPEG_LIBS) $(LOUDNESS_LIBS) -lm -lseccomp
 
-# The transcoder under libFuzzer, which takes clang and libclang-rt-dev.
-FUZZ_SOURCES := t/fuzz/fuzz_transcode.c \
-                $(filter-out %/v2m_transcode.c %/v2m_remote.c %/v2m_sandbox.c,$(CHILD_SOURCES)) \
-                $(patsubst %,core/v2m_%.c,error options utf8)
+# The targets of t/fuzz as programs of libFuzzer's; with FUZZ=1.
+FUZZ_TARGETS  := $(filter-out fuzz targets,$(patsubst t/fuzz/%.h,%,$(wildcard t/fuzz/*.h)))
 
-.PHONY: fuzz
-fuzz: $(B)/fuzz-transcode
+.PHONY: fuzzers
+fuzzers: $(patsubst %,$(B)/fuzz-%,$(FUZZ_TARGETS))
 
-$(B)/fuzz-transcode: $(FUZZ_SOURCES) $(wildcard t/fuzz/*.h workers/converter/sandbox/*.h)
+$(B)/obj/t/fuzz/%.o: t/fuzz/fuzz.c
 	@mkdir -p $(@D)
-	$(call line,LINK,$@) clang $(CPPFLAGS) $(FFMPEG_CFLAGS) -Iworkers/converter \
-	    -Iworkers/converter/sandbox -std=c11 -g -O1 -pthread \
-	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-	    -o $@ $(FUZZ_SOURCES) $(FFMPEG_LIBS) $(LOUDNESS_LIBS) -lm
+	$(call line,CC,$< ($*)) $(CC) $(CPPFLAGS) $(FFMPEG_CFLAGS) -Iworkers/converter \
+	    -Iworkers/converter/sandbox -Iworkers/notifier -DFUZZ=$* \
+	    $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/fuzz-%: $(B)/obj/t/fuzz/%.o $(B)/libtested.a
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(AUTH_LIBS) $(CORE_LIBS) \
+	    $(CURL_LIBS) $(HEALTH_LIBS) $(FFMPEG_LIBS) $(LOUDNESS_LIBS) -lm -lseccomp
 
 # What the benchmarks compare the gateway with.
 $(B)/bench/gridfs-bucket: $(B)/obj/bench/gridfs_bucket.o

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ngx_http_v2m_disposition.h"
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_response.h"
 #include "ngx_http_v2m_task.h"
+#include "v2m_disposition.h"
 #include "v2m_gridfs.h"
 #include "v2m_jobs.h"
 
@@ -245,12 +245,19 @@ static ngx_int_t
 ngx_http_v2m_download_headers(ngx_http_request_t    *r,
                               ngx_http_v2m_lookup_t *lookup)
 {
-    u_char   *p;
-    ngx_str_t value;
+    u_char     *p;
+    ngx_str_t   value;
+    const char *name;
 
-    if (ngx_http_v2m_disposition(r, lookup->job.name, &value) != NGX_OK) {
+    name = lookup->job.name;
+
+    value.data = ngx_pnalloc(
+        r->pool, V2M_DISPOSITION_SIZE(name != NULL ? ngx_strlen(name) : 0));
+    if (value.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    value.len = v2m_disposition_write((char *) value.data, name);
 
     lookup->disposition =
         ngx_http_v2m_add_header(r, "Content-Disposition", &value);

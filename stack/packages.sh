@@ -6,6 +6,7 @@
 #
 # SET: run   what building and running v2m takes
 #      test  what only the tests take
+#      fuzz  what only fuzzing takes
 #      bench what only the benchmarks take
 #
 # Nothing is installed, and nobody is asked for a password, when nothing is
@@ -42,6 +43,8 @@ test_packages=(
     python3-pytest python3-pymongo python3-gridfs python3-bson python3-pika
     nghttp2-client clang-format shellcheck valgrind git openssl
 )
+
+fuzz_packages=(clang llvm libclang-rt-dev)
 
 bench_packages=(
     wrk nghttp2-client openssl default-jre-headless maven
@@ -331,12 +334,16 @@ main() {
                 sets+=(test)
                 wanted+=("${test_packages[@]}")
                 ;;
+            fuzz)
+                sets+=(fuzz)
+                wanted+=("${fuzz_packages[@]}")
+                ;;
             bench)
                 sets+=(bench)
                 wanted+=("${bench_packages[@]}")
                 ;;
             *)
-                sed -n '3,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+                sed -n '3,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
                 exit 2
                 ;;
         esac
@@ -362,6 +369,7 @@ main() {
     case "${sets[*]}" in
         run) why="build and run v2m" ;;
         test) why="test v2m" ;;
+        *fuzz*) why="build and fuzz v2m" ;;
         *bench*) why="build, run and measure v2m" ;;
         *) why="build, run and test v2m" ;;
     esac

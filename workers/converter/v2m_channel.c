@@ -471,7 +471,7 @@ v2m_channel_send(v2m_channel_t *channel, const v2m_channel_frame_t *frame,
 
         length -= (size_t) n;
 
-        if ((size_t) n < iov[0].iov_len) {
+        if ((size_t) n <= iov[0].iov_len) {
             iov[0].iov_base = (unsigned char *) iov[0].iov_base + n;
             iov[0].iov_len -= (size_t) n;
 
