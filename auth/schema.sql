@@ -6,7 +6,8 @@
 --   { echo "SET @v2m_password='…', @v2m_admin_password='…';"; \
 --     cat auth/schema.sql; } | mariadb
 --
---   @v2m_password        of "v2m", the gateway's user: reads the table
+--   @v2m_password        of "v2m", the gateway's user: reads the table, and
+--                        writes the column password, to renew old hashes
 --   @v2m_admin_password  of "v2m_admin", the user for v2m-user: also writes
 --
 -- A database user whose variable is not set is neither made nor changed; one
@@ -82,7 +83,7 @@ PREPARE v2m_change FROM @v2m_change;
 EXECUTE v2m_change;
 
 SET @v2m_change = IF(@v2m_password IS NULL, 'DO 0',
-    'GRANT SELECT ON auth.user TO ''v2m''@''%''');
+    'GRANT SELECT, UPDATE (password) ON auth.user TO ''v2m''@''%''');
 PREPARE v2m_change FROM @v2m_change;
 EXECUTE v2m_change;
 

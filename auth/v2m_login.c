@@ -5,8 +5,42 @@
 #include "v2m_password.h"
 
 
+/* The error's code is V2M_OK when all is well. */
+static void
+v2m_login_renew_hash(v2m_users_t *users, int cost, const char *password,
+                     const v2m_user_t *user, v2m_error_t *error)
+{
+    int  rc;
+    char hash[V2M_PASSWORD_HASH_MAX];
+
+    error->code = V2M_OK;
+    error->text[0] = '\0';
+
+    if (!v2m_password_is_outdated(user->password, cost)
+        || !v2m_users_writable(users))
+    {
+        return;
+    }
+
+    rc = v2m_password_hash(password, cost, hash, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_users_replace_password(users, user->email, user->password,
+                                        hash, error);
+    }
+
+    explicit_bzero(hash, sizeof(hash));
+
+    /* another login may have done it, or someone set another password */
+
+    if (rc == V2M_CONFLICT) {
+        error->code = V2M_OK;
+    }
+}
+
+
 int
-v2m_login(v2m_users_t *users, const char *email, const char *password,
+v2m_login(v2m_users_t *users, int cost, const char *email, const char *password,
           v2m_user_t *user, v2m_error_t *error)
 {
     int rc;
@@ -14,10 +48,10 @@ v2m_login(v2m_users_t *users, const char *email, const char *password,
     rc = v2m_users_find(users, email, user, error);
 
     if (rc == V2M_NOT_FOUND) {
-        rc = v2m_password_verify_nobody(password, error);
+        rc = v2m_password_verify_nobody(password, cost, error);
 
     } else if (rc == V2M_OK) {
-        rc = v2m_password_verify(password, user->password, error);
+        rc = v2m_password_verify(password, user->password, cost, error);
 
         if (rc == V2M_INVALID) {
             v2m_error_set(error, rc,
@@ -27,6 +61,9 @@ v2m_login(v2m_users_t *users, const char *email, const char *password,
 
         } else if (rc == V2M_OK && user->disabled) {
             rc = v2m_error_set(error, V2M_DENIED, "invalid credentials");
+
+        } else if (rc == V2M_OK) {
+            v2m_login_renew_hash(users, cost, password, user, error);
         }
     }
 

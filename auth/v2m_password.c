@@ -12,14 +12,13 @@
 
 
 static int
-v2m_password_setting(char         setting[CRYPT_GENSALT_OUTPUT_SIZE],
+v2m_password_setting(int cost, char setting[CRYPT_GENSALT_OUTPUT_SIZE],
                      v2m_error_t *error)
 {
-    /* cost and salt are libxcrypt's own: its default and the system's
-     * random numbers */
+    /* the salt is made of the system's random numbers */
 
-    if (crypt_gensalt_rn(V2M_PASSWORD_PREFIX, 0, NULL, 0, setting,
-                         CRYPT_GENSALT_OUTPUT_SIZE)
+    if (crypt_gensalt_rn(V2M_PASSWORD_PREFIX, (unsigned long) cost, NULL, 0,
+                         setting, CRYPT_GENSALT_OUTPUT_SIZE)
         == NULL)
     {
         return v2m_error_set(error, V2M_ERROR, "cannot make a salt: %s",
@@ -101,8 +100,8 @@ v2m_password_usable(const char *password)
 
 
 int
-v2m_password_hash(const char *password, char hash[V2M_PASSWORD_HASH_MAX],
-                  v2m_error_t *error)
+v2m_password_hash(const char *password, int cost,
+                  char hash[V2M_PASSWORD_HASH_MAX], v2m_error_t *error)
 {
     int  rc;
     char setting[CRYPT_GENSALT_OUTPUT_SIZE];
@@ -112,7 +111,7 @@ v2m_password_hash(const char *password, char hash[V2M_PASSWORD_HASH_MAX],
                              V2M_PASSWORD_MAX);
     }
 
-    rc = v2m_password_setting(setting, error);
+    rc = v2m_password_setting(cost, setting, error);
 
     if (rc == V2M_OK) {
         rc = v2m_password_crypt(password, setting, hash, error);
@@ -130,7 +129,7 @@ v2m_password_hash(const char *password, char hash[V2M_PASSWORD_HASH_MAX],
 
 
 int
-v2m_password_verify_nobody(const char *password, v2m_error_t *error)
+v2m_password_verify_nobody(const char *password, int cost, v2m_error_t *error)
 {
     int  rc;
     char hash[V2M_PASSWORD_HASH_MAX];
@@ -139,7 +138,7 @@ v2m_password_verify_nobody(const char *password, v2m_error_t *error)
         password = V2M_PASSWORD_DUMMY;
     }
 
-    rc = v2m_password_hash(password, hash, error);
+    rc = v2m_password_hash(password, cost, hash, error);
     explicit_bzero(hash, sizeof(hash));
 
     if (rc != V2M_OK) {
@@ -152,11 +151,11 @@ v2m_password_verify_nobody(const char *password, v2m_error_t *error)
 
 /* For a stored value that is no hash: as slow as if it were one. */
 static int
-v2m_password_not_a_hash(const char *password, v2m_error_t *error)
+v2m_password_not_a_hash(const char *password, int cost, v2m_error_t *error)
 {
     int rc;
 
-    rc = v2m_password_verify_nobody(password, error);
+    rc = v2m_password_verify_nobody(password, cost, error);
 
     if (rc != V2M_DENIED) {
         return rc;
@@ -178,13 +177,14 @@ v2m_password_is_hash(const char *stored)
 
 
 int
-v2m_password_verify(const char *password, const char *hash, v2m_error_t *error)
+v2m_password_verify(const char *password, const char *hash, int cost,
+                    v2m_error_t *error)
 {
     int  rc, usable;
     char computed[V2M_PASSWORD_HASH_MAX];
 
     if (!v2m_password_is_hash(hash)) {
-        return v2m_password_not_a_hash(password, error);
+        return v2m_password_not_a_hash(password, cost, error);
     }
 
     usable = v2m_password_usable(password);
@@ -193,7 +193,7 @@ v2m_password_verify(const char *password, const char *hash, v2m_error_t *error)
                             computed, error);
 
     if (rc == V2M_INVALID) {
-        return v2m_password_not_a_hash(password, error);
+        return v2m_password_not_a_hash(password, cost, error);
     }
 
     if (rc != V2M_OK) {
@@ -207,4 +207,35 @@ v2m_password_verify(const char *password, const char *hash, v2m_error_t *error)
     explicit_bzero(computed, sizeof(computed));
 
     return rc;
+}
+
+
+int
+v2m_password_is_outdated(const char *hash, int cost)
+{
+    int    weaker;
+    char   setting[CRYPT_GENSALT_OUTPUT_SIZE];
+    size_t length;
+
+    if (strncmp(hash, V2M_PASSWORD_PREFIX, strlen(V2M_PASSWORD_PREFIX)) != 0) {
+        return 1;
+    }
+
+    /* "$y$PARAMETERS$SALT$...": of any but those of a lower cost it is unknown
+     * whether they are weaker */
+
+    for (weaker = V2M_PASSWORD_COST_MIN; weaker < cost; weaker++) {
+        if (v2m_password_setting(weaker, setting, NULL) != V2M_OK) {
+            return 0;
+        }
+
+        length = strlen(V2M_PASSWORD_PREFIX);
+        length += strcspn(setting + length, "$") + 1;
+
+        if (strncmp(hash, setting, length) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }

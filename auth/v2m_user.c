@@ -22,6 +22,7 @@ typedef struct {
     v2m_users_t *users;
     const char  *email; /* NULL: of no user in particular */
     int          admin;
+    int64_t      cost; /* of hashes */
 } v2m_user_call_t;
 
 typedef struct {
@@ -60,6 +61,10 @@ static const char v2m_user_help[] =
     "  MYSQL_USER      who may write the users' table (v2m_admin)\n"
     "  MYSQL_PASSWORD  the password of MYSQL_USER (none)\n"
     "  MYSQL_DB        the database with the table (auth)\n"
+    "  V2M_PASSWORD_COST\n"
+    "                  how dear hashes are, 1 to 11: each takes twice the "
+    "time\n"
+    "                  and memory of the one before (5)\n"
     "\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage.\n";
 
@@ -82,7 +87,8 @@ v2m_user_taken(const v2m_user_call_t *call, v2m_error_t *error)
 
 /* Asks for a password and hashes it. */
 static int
-v2m_user_ask(char hash[V2M_PASSWORD_HASH_MAX], v2m_error_t *error)
+v2m_user_ask(const v2m_user_call_t *call, char hash[V2M_PASSWORD_HASH_MAX],
+             v2m_error_t *error)
 {
     int  rc;
     char password[V2M_PASSWORD_MAX + 1];
@@ -90,7 +96,7 @@ v2m_user_ask(char hash[V2M_PASSWORD_HASH_MAX], v2m_error_t *error)
     rc = v2m_prompt_password(password, error);
 
     if (rc == V2M_OK) {
-        rc = v2m_password_hash(password, hash, error);
+        rc = v2m_password_hash(password, (int) call->cost, hash, error);
         explicit_bzero(password, sizeof(password));
     }
 
@@ -122,7 +128,7 @@ v2m_user_add(v2m_user_call_t *call, v2m_error_t *error)
         return rc;
     }
 
-    rc = v2m_user_ask(user.password, error);
+    rc = v2m_user_ask(call, user.password, error);
 
     if (rc == V2M_OK) {
         snprintf(user.email, sizeof(user.email), "%s", call->email);
@@ -146,7 +152,7 @@ v2m_user_passwd(v2m_user_call_t *call, v2m_error_t *error)
     rc = v2m_users_find(call->users, call->email, &user, error);
 
     if (rc == V2M_OK) {
-        rc = v2m_user_ask(user.password, error);
+        rc = v2m_user_ask(call, user.password, error);
     }
 
     if (rc == V2M_OK) {
@@ -297,7 +303,13 @@ v2m_user_run(const v2m_user_command_t *command, v2m_user_call_t *call)
     int         rc;
     v2m_error_t error;
 
-    rc = v2m_user_connect(&call->users, &error);
+    rc = v2m_config_integer("V2M_PASSWORD_COST", V2M_PASSWORD_COST,
+                            V2M_PASSWORD_COST_MIN, V2M_PASSWORD_COST_MAX,
+                            &call->cost, &error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_user_connect(&call->users, &error);
+    }
 
     if (rc == V2M_OK) {
         rc = command->run(call, &error);

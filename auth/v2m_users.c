@@ -3,6 +3,7 @@
 #include <mariadb/errmsg.h>
 #include <mariadb/mysql.h>
 #include <mariadb/mysqld_error.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@ struct v2m_users_s {
     char       *password;
     char       *database;
     int         timeout_ms;
-    v2m_pool_t *pool; /* of MYSQL */
+    v2m_pool_t *pool;    /* of MYSQL */
+    atomic_int  refused; /* a change, for lack of a right */
 };
 
 /* One statement.  Values are text also for columns that are numbers. */
@@ -271,6 +273,12 @@ v2m_users_failed(v2m_users_t *users, MYSQL_STMT *statement, v2m_error_t *error)
     case ER_NO_SUCH_TABLE:
     case ER_BAD_FIELD_ERROR:
         hint = " (auth/schema.sql makes what is missing)";
+        break;
+
+    case ER_TABLEACCESS_DENIED_ERROR:
+    case ER_COLUMNACCESS_DENIED_ERROR:
+        atomic_store(&users->refused, 1);
+        hint = " (auth/schema.sql grants what is missing)";
         break;
 
     case ER_LOCK_WAIT_TIMEOUT:
@@ -651,6 +659,38 @@ v2m_users_set_password(v2m_users_t *users, const char *email, const char *hash,
     };
 
     return v2m_users_change(users, &query, error);
+}
+
+
+int
+v2m_users_replace_password(v2m_users_t *users, const char *email,
+                           const char *old_hash, const char *hash,
+                           v2m_error_t *error)
+{
+    int               rc;
+    v2m_users_query_t query = {
+        /* the column's collation may be blind to case */
+        .sql = "UPDATE user SET password = ? "
+               "WHERE email = ? AND CAST(password AS BINARY) = ?",
+        .values = { hash, email, old_hash },
+        .count = 3,
+    };
+
+    rc = v2m_users_change(users, &query, error);
+
+    if (rc == V2M_NOT_FOUND) {
+        rc = v2m_error_set(error, V2M_CONFLICT,
+                           "the user has another password by now");
+    }
+
+    return rc;
+}
+
+
+int
+v2m_users_writable(v2m_users_t *users)
+{
+    return !atomic_load(&users->refused);
 }
 
 

@@ -57,6 +57,16 @@ int v2m_users_add(v2m_users_t *users, const v2m_user_t *user,
 /* Each V2M_NOT_FOUND when there is no such user. */
 int v2m_users_set_password(v2m_users_t *users, const char *email,
                            const char *hash, v2m_error_t *error);
+
+/* Sets another hash in place of the one given.  V2M_CONFLICT: the user has
+ * another password by now, or is gone. */
+int v2m_users_replace_password(v2m_users_t *users, const char *email,
+                               const char *old_hash, const char *hash,
+                               v2m_error_t *error);
+
+/* 0 once the database has refused a change for lack of a right. */
+int v2m_users_writable(v2m_users_t *users);
+
 int v2m_users_set_disabled(v2m_users_t *users, const char *email, int disabled,
                            v2m_error_t *error);
 int v2m_users_delete(v2m_users_t *users, const char *email, v2m_error_t *error);

@@ -1,5 +1,5 @@
 /*
- * POST /login.
+ * POST /login: ngx_http_v2m_login_module.
  */
 
 #include <sched.h>
@@ -35,6 +35,7 @@ typedef struct {
     ngx_http_v2m_try_t      attempt; /* for the loop only */
     ngx_uint_t              nice;    /* the pool does nothing else */
     v2m_users_t            *users;
+    int                     cost; /* of password hashes */
     const v2m_token_keys_t *keys;
     time_t                  now;
     time_t                  lifetime;
@@ -43,9 +44,121 @@ typedef struct {
     char                   *token;
 } ngx_http_v2m_login_t;
 
-static int  ngx_http_v2m_login_run(void *data, v2m_error_t *error);
+typedef struct {
+    ngx_int_t cost;
+} ngx_http_v2m_login_conf_t;
+
+static void     *ngx_http_v2m_login_create_conf(ngx_conf_t *cf);
+static char     *ngx_http_v2m_login_init_conf(ngx_conf_t *cf, void *conf);
+static ngx_int_t ngx_http_v2m_login_handler(ngx_http_request_t *r);
+static int       ngx_http_v2m_login_run(void *data, v2m_error_t *error);
 static void ngx_http_v2m_login_done(ngx_http_request_t *r, void *data, int rc,
                                     const v2m_error_t *error, ngx_uint_t gone);
+
+
+static ngx_http_v2m_endpoint_t ngx_http_v2m_login_endpoint = {
+    ngx_http_v2m_login_handler, 0, 1
+};
+
+/* clang-format off */
+static ngx_command_t ngx_http_v2m_login_commands[] = {
+
+    { ngx_string("v2m_login"),
+      NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
+      ngx_http_v2m_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_v2m_login_endpoint },
+
+    { ngx_string("v2m_password_cost"),
+      NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_v2m_login_conf_t, cost),
+      NULL },
+
+    ngx_null_command
+};
+/* clang-format on */
+
+static ngx_http_module_t ngx_http_v2m_login_module_ctx = {
+    NULL,
+    NULL,
+
+    ngx_http_v2m_login_create_conf,
+    ngx_http_v2m_login_init_conf,
+
+    NULL,
+    NULL,
+
+    NULL,
+    NULL
+};
+
+/* clang-format off */
+ngx_module_t ngx_http_v2m_login_module = {
+    NGX_MODULE_V1,
+    &ngx_http_v2m_login_module_ctx,
+    ngx_http_v2m_login_commands,
+    NGX_HTTP_MODULE,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NGX_MODULE_V1_PADDING
+};
+/* clang-format on */
+
+
+static void *
+ngx_http_v2m_login_create_conf(ngx_conf_t *cf)
+{
+    ngx_http_v2m_login_conf_t *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_v2m_login_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->cost = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_v2m_login_init_conf(ngx_conf_t *cf, void *conf)
+{
+    int64_t                    cost;
+    v2m_error_t                error;
+    ngx_http_v2m_login_conf_t *lcf = conf;
+
+    if (lcf->cost == NGX_CONF_UNSET) {
+        if (v2m_config_integer("V2M_PASSWORD_COST", V2M_PASSWORD_COST,
+                               V2M_PASSWORD_COST_MIN, V2M_PASSWORD_COST_MAX,
+                               &cost, &error)
+            != V2M_OK)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "v2m: %s", error.text);
+            return NGX_CONF_ERROR;
+        }
+
+        lcf->cost = cost;
+    }
+
+    if (lcf->cost < V2M_PASSWORD_COST_MIN || lcf->cost > V2M_PASSWORD_COST_MAX)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"v2m_password_cost\" must be from %d to %d",
+                           V2M_PASSWORD_COST_MIN, V2M_PASSWORD_COST_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
 
 
 /* Takes user and password from the Authorization header into the task. */
@@ -84,14 +197,15 @@ ngx_http_v2m_login_credentials(ngx_http_request_t   *r,
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_v2m_login_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                 rc;
-    ngx_http_v2m_ctx_t       *ctx;
-    ngx_http_v2m_task_t      *task;
-    ngx_http_v2m_login_t     *login;
-    ngx_http_v2m_main_conf_t *mcf;
+    ngx_int_t                  rc;
+    ngx_http_v2m_ctx_t        *ctx;
+    ngx_http_v2m_task_t       *task;
+    ngx_http_v2m_login_t      *login;
+    ngx_http_v2m_login_conf_t *conf;
+    ngx_http_v2m_main_conf_t  *mcf;
 
     if (r->method != NGX_HTTP_POST) {
         return ngx_http_v2m_method_not_allowed(r, "POST");
@@ -138,9 +252,11 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
     }
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
+    conf = ngx_http_get_module_main_conf(r, ngx_http_v2m_login_module);
 
     login->nice = mcf->login_pool != mcf->storage_pool;
     login->users = mcf->users;
+    login->cost = conf->cost;
     login->keys = mcf->keys;
     login->now = ngx_time();
     login->lifetime = mcf->token_lifetime;
@@ -194,7 +310,8 @@ ngx_http_v2m_login_run(void *data, v2m_error_t *error)
         ngx_http_v2m_login_be_nice();
     }
 
-    rc = v2m_login(login->users, login->email, login->password, &user, error);
+    rc = v2m_login(login->users, login->cost, login->email, login->password,
+                   &user, error);
 
     ngx_explicit_memzero(login->password, sizeof(login->password));
 
@@ -266,6 +383,13 @@ ngx_http_v2m_login_done(ngx_http_request_t *r, void *data, int rc,
         /* nobody to answer */
 
     } else if (rc == V2M_OK) {
+        if (error->code != V2M_OK) {
+            ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                          "v2m: the hash of a password could not be renewed: "
+                          "%s",
+                          error->text);
+        }
+
         status = ngx_http_v2m_login_answer(r, login);
 
     } else if (rc == V2M_DENIED || rc == V2M_INVALID) {

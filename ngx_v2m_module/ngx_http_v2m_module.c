@@ -38,9 +38,6 @@ static char     *ngx_http_v2m_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static ngx_int_t ngx_http_v2m_init_process(ngx_cycle_t *cycle);
 static void      ngx_http_v2m_exit_process(ngx_cycle_t *cycle);
 
-static ngx_http_v2m_endpoint_t ngx_http_v2m_endpoint_login = {
-    ngx_http_v2m_login_handler, 0, 1
-};
 static ngx_http_v2m_endpoint_t ngx_http_v2m_endpoint_validate = {
     ngx_http_v2m_validate_handler, 1, 0
 };
@@ -85,13 +82,6 @@ static char ngx_http_v2m_conflict[] =
 
 /* clang-format off */
 static ngx_command_t ngx_http_v2m_commands[] = {
-
-    { ngx_string("v2m_login"),
-      NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
-      ngx_http_v2m_endpoint,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      &ngx_http_v2m_endpoint_login },
 
     { ngx_string("v2m_validate"),
       NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,

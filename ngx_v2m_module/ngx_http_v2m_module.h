@@ -104,6 +104,7 @@ typedef struct {
 
 extern ngx_module_t ngx_http_v2m_module;
 extern ngx_module_t ngx_http_v2m_keys_module;
+extern ngx_module_t ngx_http_v2m_login_module;
 
 /* The request's context, made when it is not there; NULL: out of memory.  It
  * outlives internal redirects, unlike the pointer that nginx keeps. */
@@ -122,7 +123,6 @@ char *ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_v2m_endpoint_handler(ngx_http_request_t *r);
 
 /* The endpoints' handlers. */
-ngx_int_t ngx_http_v2m_login_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_v2m_validate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_v2m_upload_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_v2m_jobs_handler(ngx_http_request_t *r);

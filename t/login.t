@@ -159,7 +159,23 @@ is(login($utf8, 'pässwörd')->code, 200, 'UTF-8');
 
 
 
-=== TEST 8: another method
+=== TEST 8: an old hash is renewed, to the cost that is set
+--- http_config
+v2m_password_cost 2;
+--- scenario
+my $email = make_user($password);
+my $stored = sub { sql("SELECT password FROM user WHERE email = '$email'") };
+
+like($stored->(), qr/^\$6\$/, 'sha512crypt');
+is(login($email, 'wrong')->code, 401, 'a wrong password');
+like($stored->(), qr/^\$6\$/, 'does not');
+is(login($email, $password)->code, 200, 'the right one');
+like($stored->(), qr/^\$y\$j85\$/, 'does');
+is(login($email, $password)->code, 200, 'and is right still');
+
+
+
+=== TEST 9: another method
 --- request
 GET /login
 --- error_code: 405
@@ -171,7 +187,7 @@ Content-Type: application/problem+json
 
 
 
-=== TEST 9: HEAD has no body
+=== TEST 10: HEAD has no body
 --- scenario
 my $socket = connect_gateway();
 
@@ -187,7 +203,7 @@ is(read_response($socket)->content, "ok\n", 'the next answer follows');
 
 
 
-=== TEST 10: a body is ignored
+=== TEST 11: a body is ignored
 --- request eval
 "POST /login\n" . 'grant_type=password&' x 1000
 --- more_headers eval
@@ -196,7 +212,7 @@ is(read_response($socket)->content, "ok\n", 'the next answer follows');
 
 
 
-=== TEST 11: a body that is too large is refused
+=== TEST 12: a body that is too large is refused
 --- request eval
 "POST /login\n" . 'x' x 65537
 --- more_headers eval
@@ -206,7 +222,7 @@ is(read_response($socket)->content, "ok\n", 'the next answer follows');
 
 
 
-=== TEST 12: chunked bodies are ignored as well
+=== TEST 13: chunked bodies are ignored as well
 --- scenario
 my @headers = (Authorization => basic($user, $password),
     'Transfer-Encoding' => 'chunked');
@@ -219,7 +235,7 @@ is(http(POST => '/login', @headers,
 
 
 
-=== TEST 13: S10, one address cannot have any number of passwords checked
+=== TEST 14: S10, one address cannot have any number of passwords checked
 --- scenario
 my @codes = map { login($user, $password)->code } 1 .. 30;
 
@@ -236,7 +252,7 @@ is(decode_json($response->content)->{detail},
 
 
 
-=== TEST 14: S9, wrong passwords are slowed down as shipped
+=== TEST 15: S9, wrong passwords are slowed down as shipped
 --- scenario
 my @codes = map { login($user, 'guess')->code } 1 .. 6;
 
@@ -249,7 +265,7 @@ is(wait_for(sub {
 
 
 
-=== TEST 15: over HTTP/2
+=== TEST 16: over HTTP/2
 --- scenario
 my $response = http2(POST => '/login', Authorization => basic($user, $password));
 
@@ -265,7 +281,7 @@ is(decode_json($response->content)->{detail}, 'missing credentials', 'detail');
 
 
 
-=== TEST 16: the lifetime of tokens can be set
+=== TEST 17: the lifetime of tokens can be set
 --- http_config
 v2m_token_lifetime 10m;
 --- scenario

@@ -274,7 +274,34 @@ v2m_attempts 0;
 
 
 
-=== TEST 27: v2m_token_lifetime, none
+=== TEST 27: v2m_password_cost
+--- http_config
+v2m_password_cost 12;
+--- must_die: 1
+--- error_log
+"v2m_password_cost" must be from 1 to 11 in
+
+
+
+=== TEST 28: v2m_password_cost, none
+--- http_config
+v2m_password_cost 0;
+--- must_die: 1
+--- error_log
+"v2m_password_cost" must be from 1 to 11 in
+
+
+
+=== TEST 29: V2M_PASSWORD_COST
+--- env
+V2M_PASSWORD_COST=high
+--- must_die: 1
+--- error_log
+v2m: V2M_PASSWORD_COST
+
+
+
+=== TEST 30: v2m_token_lifetime, none
 --- http_config
 v2m_token_lifetime 0;
 --- must_die: 1
@@ -283,7 +310,7 @@ v2m_token_lifetime 0;
 
 
 
-=== TEST 28: v2m_token_lifetime, too long
+=== TEST 31: v2m_token_lifetime, too long
 --- http_config
 v2m_token_lifetime 367d;
 --- must_die: 1
@@ -292,7 +319,7 @@ v2m_token_lifetime 367d;
 
 
 
-=== TEST 29: v2m_jwt_secret_file that is not there
+=== TEST 32: v2m_jwt_secret_file that is not there
 --- http_config
 v2m_jwt_secret_file /nowhere/secret;
 --- must_die: 1
@@ -301,7 +328,7 @@ v2m: cannot open "/nowhere/secret" given by v2m_jwt_secret_file: No such file or
 
 
 
-=== TEST 30: a file that is a directory
+=== TEST 33: a file that is a directory
 --- http_config
 v2m_mongo_uri_file /tmp;
 --- must_die: 1
@@ -310,7 +337,7 @@ v2m: "/tmp" given by v2m_mongo_uri_file is unreadable or longer than 64 KiB
 
 
 
-=== TEST 31: an empty file
+=== TEST 34: an empty file
 --- user_files
 >>> empty
 --- http_config
@@ -321,7 +348,7 @@ v2m: the AMQP URL is unusable:
 
 
 
-=== TEST 32: S5, a secret that is too short
+=== TEST 35: S5, a secret that is too short
 --- user_files
 >>> secret
 0123456789012345678901234567890
@@ -333,7 +360,7 @@ v2m: JWT_SECRET: the secret for tokens has 31 bytes, it needs at least 32
 
 
 
-=== TEST 33: S5, the same from the environment
+=== TEST 36: S5, the same from the environment
 --- env
 JWT_SECRET_FILE
 JWT_SECRET=short
@@ -345,7 +372,7 @@ short
 
 
 
-=== TEST 34: no secret at all
+=== TEST 37: no secret at all
 --- env
 JWT_SECRET_FILE
 --- must_die: 1
@@ -354,7 +381,7 @@ v2m: JWT_SECRET is not set: give it in nginx's environment, or a file with it as
 
 
 
-=== TEST 35: an empty variable counts as not set
+=== TEST 38: an empty variable counts as not set
 --- env
 JWT_SECRET_FILE=
 --- must_die: 1
@@ -363,7 +390,7 @@ v2m: JWT_SECRET is not set
 
 
 
-=== TEST 36: both the value and the file
+=== TEST 39: both the value and the file
 --- env
 JWT_SECRET=01234567890123456789012345678901
 --- must_die: 1
@@ -372,7 +399,7 @@ v2m: both JWT_SECRET and JWT_SECRET_FILE are set, unset one of them
 
 
 
-=== TEST 37: the secret as a value
+=== TEST 40: the secret as a value
 --- env
 JWT_SECRET_FILE
 JWT_SECRET=01234567890123456789012345678901
@@ -383,7 +410,7 @@ POST /validate
 
 
 
-=== TEST 38: a directive wins over the environment
+=== TEST 41: a directive wins over the environment
 --- user_files
 >>> secret
 abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz
@@ -396,7 +423,7 @@ POST /validate
 
 
 
-=== TEST 39: no MongoDB
+=== TEST 42: no MongoDB
 --- env
 V2M_MONGO_URI
 --- must_die: 1
@@ -405,7 +432,7 @@ v2m: V2M_MONGO_URI is not set
 
 
 
-=== TEST 40: a MongoDB URI that is none
+=== TEST 43: a MongoDB URI that is none
 --- env
 V2M_MONGO_URI=http://127.0.0.1/
 --- must_die: 1
@@ -414,7 +441,7 @@ v2m: the MongoDB URI is unusable:
 
 
 
-=== TEST 41: no RabbitMQ
+=== TEST 44: no RabbitMQ
 --- env
 V2M_AMQP_URL
 --- must_die: 1
@@ -423,7 +450,7 @@ v2m: V2M_AMQP_URL is not set
 
 
 
-=== TEST 42: a URL of RabbitMQ that is none
+=== TEST 45: a URL of RabbitMQ that is none
 --- env
 V2M_AMQP_URL=http://127.0.0.1/
 --- must_die: 1
@@ -432,7 +459,7 @@ v2m: the AMQP URL is unusable:
 
 
 
-=== TEST 43: no password for MySQL
+=== TEST 46: no password for MySQL
 --- env
 MYSQL_PASSWORD
 --- must_die: 1
@@ -441,7 +468,7 @@ v2m: MYSQL_PASSWORD is not set
 
 
 
-=== TEST 44: MYSQL_PORT
+=== TEST 47: MYSQL_PORT
 --- env
 MYSQL_PORT=70000
 --- must_die: 1
@@ -450,7 +477,7 @@ v2m: MYSQL_PORT is "70000", but must be a whole number from 1 to 65535
 
 
 
-=== TEST 45: MYSQL_PORT, no number
+=== TEST 48: MYSQL_PORT, no number
 --- env
 MYSQL_PORT=3306x
 --- must_die: 1
@@ -459,7 +486,7 @@ v2m: MYSQL_PORT is "3306x", but must be a whole number from 1 to 65535
 
 
 
-=== TEST 46: a secret in a URI does not get into the log
+=== TEST 49: a secret in a URI does not get into the log
 --- env
 V2M_MONGO_URI=mongodb://v2m:very-secret@127.0.0.1:99999/?x=
 V2M_AMQP_URL=amqp://v2m:very-secret@127.0.0.1:99999/

@@ -20,15 +20,17 @@ FOREIGN = [
     "JREIwKFvVDI7zBXxVjQxXeZH6hO8rHTBdZ0XHn9hSSB",
 ]
 
+COST = 5  # of hashes, as is the default
+
 DENIED = ("denied", "invalid credentials")
 
 
 class Logins:
     """The program drive_login."""
 
-    def __init__(self, path, timeout_ms, env):
+    def __init__(self, path, timeout_ms, cost, env):
         self.process = subprocess.Popen(
-            [path, str(timeout_ms)], env=env, stdin=subprocess.PIPE,
+            [path, str(timeout_ms), str(cost)], env=env, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
 
@@ -65,11 +67,11 @@ def logins(stack, driver):
     """drive_login with the rights of the gateway."""
     started = []
 
-    def start(timeout_ms=10000, **settings):
+    def start(timeout_ms=10000, cost=COST, **settings):
         env = {**os.environ, **stack.env,
                **{name: str(value) for name, value in settings.items()},
                "ASAN_OPTIONS": f"exitcode={SANITIZER_EXIT}"}
-        started.append(Logins(driver("login"), timeout_ms, env))
+        started.append(Logins(driver("login"), timeout_ms, cost, env))
         return started[-1]
 
     yield start
@@ -137,6 +139,69 @@ def test_hashes_from_elsewhere(login, user, mariadb, account):
         assert login(account, stored) == DENIED
 
 
+def test_old_hash_is_renewed(logins, user, mariadb, account):
+    """Of another method or a lower cost, by a login that succeeds."""
+    def parameters():
+        return "$".join(mariadb.hash_of(account).split("$")[:3])
+
+    def set_hash(stored):
+        mariadb.admin(f"UPDATE auth.user SET password = '{stored}' "
+                      f"WHERE email = '{account}'")
+
+    cheap, usual, dear = logins(cost=1), logins(cost=COST), logins(cost=6)
+
+    assert parameters() == "$y$j9T"
+    assert cheap(account, PASSWORD) == ("ok", f"{account} 0")
+    assert usual(account, PASSWORD) == ("ok", f"{account} 0")
+    assert parameters() == "$y$j9T"
+
+    before = mariadb.hash_of(account)
+    assert dear(account, "wrong") == DENIED
+    assert mariadb.hash_of(account) == before
+    assert dear(account, PASSWORD) == ("ok", f"{account} 0")
+    assert parameters() == "$y$jAT"
+    assert usual(account, PASSWORD) == ("ok", f"{account} 0")
+    assert parameters() == "$y$jAT"
+
+    for stored in FOREIGN:
+        set_hash(stored)
+        user("disable", account)
+        assert cheap(account, PASSWORD) == DENIED
+        user("enable", account)
+        assert mariadb.hash_of(account) == stored
+        assert cheap(account, PASSWORD) == ("ok", f"{account} 0")
+        assert mariadb.hash_of(account).startswith("$y$j75$")
+
+    # many at once: one of them renews it, none overwrites another's
+    assert usual.storm(16) == {"ok": 16}
+    assert parameters() == "$y$j9T"
+    assert usual(account, PASSWORD) == ("ok", f"{account} 0")
+
+
+def test_old_hash_stays_without_the_right_to_renew_it(
+        logins, mariadb, account):
+    mariadb.admin(f"""
+        CREATE DATABASE auth_read;
+        CREATE TABLE auth_read.user LIKE auth.user;
+        INSERT INTO auth_read.user (email, password)
+            VALUES ('{account}', '{FOREIGN[0]}');
+        GRANT SELECT ON auth_read.user TO 'v2m'@'%';
+    """)
+    try:
+        login = logins(MYSQL_DB="auth_read")
+        code, text = login(account, PASSWORD)
+        assert code == "ok" and text.startswith(f"{account} 0MariaDB at ")
+        assert text.endswith(" (auth/schema.sql grants what is missing)")
+        assert "$" not in text
+
+        # it is not tried again and again
+        assert login(account, PASSWORD) == ("ok", f"{account} 0")
+        assert mariadb.hash_of(account, "auth_read") == FOREIGN[0]
+    finally:
+        mariadb.admin("REVOKE SELECT ON auth_read.user FROM 'v2m'@'%';"
+                      "DROP DATABASE auth_read;")
+
+
 @pytest.mark.parametrize("stored", ["Admin123", "", "*", "abedYVJsy5v3I",
                                     "5f4dcc3b5aa765d61d8327deb882cf99"])
 def test_plain_text(login, mariadb, account, stored):
@@ -192,7 +257,7 @@ def test_odd_names_in_a_narrow_table(stack, logins, mariadb, charset):
         INSERT INTO {name}.user (email, password)
             VALUES ('?@example.org', '{FOREIGN[0]}'),
                    ('a@example.org', '{FOREIGN[0]}');
-        GRANT SELECT ON {name}.user TO 'v2m'@'%';
+        GRANT SELECT, UPDATE (password) ON {name}.user TO 'v2m'@'%';
     """)
     try:
         login = logins(MYSQL_DB=name)
@@ -201,7 +266,7 @@ def test_odd_names_in_a_narrow_table(stack, logins, mariadb, charset):
         assert login("\u4e2d@example.org", PASSWORD) == DENIED
         assert login("\udcff@example.org", PASSWORD) == DENIED
     finally:
-        mariadb.admin(f"REVOKE SELECT ON {name}.user FROM 'v2m'@'%';"
+        mariadb.admin(f"REVOKE ALL ON {name}.user FROM 'v2m'@'%';"
                       f"DROP DATABASE {name};")
 
 

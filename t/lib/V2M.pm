@@ -96,6 +96,7 @@ server_port("127.0.0.1:$port");
 $ENV{TEST_NGINX_SERVER_PORT} = $port;
 $ENV{TEST_NGINX_HTTP2_PORT}  = $port + 1;
 $ENV{TEST_NGINX_STREAM_PORT} = $port + 2;
+$ENV{V2M_PASSWORD_COST}      = 1;
 $ENV{VIDEO_QUEUE}            = 'test-' . unique();
 
 # Debug logs contain the requests as nginx reads them, secrets and all.

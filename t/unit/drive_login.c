@@ -1,13 +1,14 @@
 /*
  * Lets a test written in another language use v2m_login.h line by line:
  *
- *   drive_login TIMEOUT_MS
+ *   drive_login TIMEOUT_MS COST
  *
  * takes the server from MYSQL_HOST, MYSQL_PORT, MYSQL_USER, MYSQL_PASSWORD and
- * MYSQL_DB, reads "login EMAIL<TAB>PASSWORD", "ping", and "storm COUNT" with
- * the last login again, by so many threads at once, and answers each line
- * with one: "MICROSECONDS CODE", then of a login that is ok "EMAIL ADMIN", of
- * others the error's text; of a storm "CODE COUNT" for each code.
+ * MYSQL_DB, and the cost of hashes, reads "login EMAIL<TAB>PASSWORD", "ping",
+ * and "storm COUNT" with the last login again, by so many threads at once, and
+ * answers each line with one: "MICROSECONDS CODE", then of a login that is ok
+ * "EMAIL ADMIN" and what became of its hash if that is bad, of others the
+ * error's text; of a storm "CODE COUNT" for each code.
  */
 
 #include <pthread.h>
@@ -22,6 +23,7 @@
 
 typedef struct {
     v2m_users_t *users;
+    int          cost;
     const char  *email;
     const char  *password;
     int          rc;
@@ -50,8 +52,8 @@ login(void *data)
 
     memset(&each->user, 'x', sizeof(v2m_user_t));
 
-    each->rc = v2m_login(each->users, each->email, each->password, &each->user,
-                         &each->error);
+    each->rc = v2m_login(each->users, each->cost, each->email, each->password,
+                         &each->user, &each->error);
 
     /* the hash never leaves, and what is refused leaves nothing */
 
@@ -135,7 +137,8 @@ answer(drive_login_t *each, char *line)
         printf("%ld %s ", microseconds() - start, v2m_error_name(each->rc));
 
         if (each->rc == V2M_OK) {
-            printf("%s %d\n", each->user.email, each->user.admin);
+            printf("%s %d%s\n", each->user.email, each->user.admin,
+                   each->error.code == V2M_OK ? "" : each->error.text);
         } else {
             printf("%s\n", each->error.text);
         }
@@ -156,7 +159,7 @@ main(int argc, char **argv)
     drive_login_t       each = { 0 };
     v2m_users_options_t options = { 0 };
 
-    if (argc != 2) {
+    if (argc != 3) {
         return 2;
     }
 
@@ -166,6 +169,7 @@ main(int argc, char **argv)
     options.password = getenv("MYSQL_PASSWORD");
     options.database = getenv("MYSQL_DB");
     options.timeout_ms = atoi(argv[1]);
+    each.cost = atoi(argv[2]);
 
     if (v2m_users_create(&each.users, &options, &error) != V2M_OK) {
         fprintf(stderr, "%s\n", error.text);

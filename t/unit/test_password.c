@@ -46,7 +46,7 @@ verify(const char *password, const char *hash)
     int         rc;
     v2m_error_t error;
 
-    rc = v2m_password_verify(password, hash, &error);
+    rc = v2m_password_verify(password, hash, V2M_PASSWORD_COST, &error);
 
     if (rc != V2M_OK) {
         assert_int_equal(error.code, rc);
@@ -62,7 +62,8 @@ make(const char *password, char hash[V2M_PASSWORD_HASH_MAX])
 {
     v2m_error_t error;
 
-    assert_int_equal(v2m_password_hash(password, hash, &error), V2M_OK);
+    assert_int_equal(
+        v2m_password_hash(password, V2M_PASSWORD_COST, hash, &error), V2M_OK);
 }
 
 
@@ -128,9 +129,14 @@ test_length(void **state)
     memset(password, 'x', sizeof(password));
     password[V2M_PASSWORD_MAX + 1] = '\0';
 
-    assert_int_equal(v2m_password_hash(password, hash, &error), V2M_INVALID);
-    assert_int_equal(v2m_password_hash("", hash, &error), V2M_INVALID);
-    assert_int_equal(v2m_password_verify_nobody(password, &error), V2M_DENIED);
+    assert_int_equal(
+        v2m_password_hash(password, V2M_PASSWORD_COST, hash, &error),
+        V2M_INVALID);
+    assert_int_equal(v2m_password_hash("", V2M_PASSWORD_COST, hash, &error),
+                     V2M_INVALID);
+    assert_int_equal(
+        v2m_password_verify_nobody(password, V2M_PASSWORD_COST, &error),
+        V2M_DENIED);
 
     password[V2M_PASSWORD_MAX] = '\0';
 
@@ -170,9 +176,12 @@ test_dummy(void **state)
     assert_int_equal(verify("", hash), V2M_DENIED);
     assert_int_equal(verify(password, hash), V2M_DENIED);
 
-    assert_int_equal(v2m_password_verify_nobody("-", &error), V2M_DENIED);
-    assert_int_equal(v2m_password_verify_nobody("", &error), V2M_DENIED);
-    assert_int_equal(v2m_password_verify_nobody("-", NULL), V2M_DENIED);
+    assert_int_equal(v2m_password_verify_nobody("-", V2M_PASSWORD_COST, &error),
+                     V2M_DENIED);
+    assert_int_equal(v2m_password_verify_nobody("", V2M_PASSWORD_COST, &error),
+                     V2M_DENIED);
+    assert_int_equal(v2m_password_verify_nobody("-", V2M_PASSWORD_COST, NULL),
+                     V2M_DENIED);
 }
 
 
@@ -283,6 +292,43 @@ test_damaged(void **state)
 }
 
 
+static void
+test_outdated(void **state)
+{
+    int    i, cost, than;
+    char   hash[V2M_PASSWORD_HASH_MAX];
+    size_t length;
+
+    (void) state;
+
+    /* the dearer ones would take seconds here */
+
+    for (cost = V2M_PASSWORD_COST_MIN; cost <= V2M_PASSWORD_COST + 1; cost++) {
+        assert_int_equal(v2m_password_hash("x", cost, hash, NULL), V2M_OK);
+        assert_int_equal(verify("x", hash), V2M_OK);
+
+        for (than = V2M_PASSWORD_COST_MIN; than <= V2M_PASSWORD_COST_MAX;
+             than++) {
+            assert_int_equal(v2m_password_is_outdated(hash, than), cost < than);
+        }
+    }
+
+    length = strlen("$y$j9T$");
+
+    for (i = 0; i < (int) ELSEWHERE; i++) {
+        assert_int_equal(
+            v2m_password_is_outdated(elsewhere[i].hash, V2M_PASSWORD_COST),
+            strncmp(elsewhere[i].hash, "$y$j9T$", length) != 0);
+    }
+
+    /* nobody knows how dear these are */
+
+    assert_int_equal(
+        v2m_password_is_outdated("$y$jXX$salt$hash", V2M_PASSWORD_COST_MAX), 0);
+    assert_int_equal(v2m_password_is_outdated("$y$", V2M_PASSWORD_COST_MAX), 0);
+}
+
+
 static void *
 hash_and_verify(void *data)
 {
@@ -293,9 +339,11 @@ hash_and_verify(void *data)
         snprintf(password, sizeof(password), "thread %d round %d",
                  *(int *) data, i);
 
-        if (v2m_password_hash(password, hash, NULL) != V2M_OK
-            || v2m_password_verify(password, hash, NULL) != V2M_OK
-            || v2m_password_verify("other", hash, NULL) != V2M_DENIED)
+        if (v2m_password_hash(password, V2M_PASSWORD_COST, hash, NULL) != V2M_OK
+            || v2m_password_verify(password, hash, V2M_PASSWORD_COST, NULL)
+                   != V2M_OK
+            || v2m_password_verify("other", hash, V2M_PASSWORD_COST, NULL)
+                   != V2M_DENIED)
         {
             return NULL;
         }
@@ -331,10 +379,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_any_bytes),
-        cmocka_unit_test(test_length),     cmocka_unit_test(test_dummy),
-        cmocka_unit_test(test_elsewhere),  cmocka_unit_test(test_plain_text),
-        cmocka_unit_test(test_damaged),    cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_outdated),
+        cmocka_unit_test(test_any_bytes),  cmocka_unit_test(test_length),
+        cmocka_unit_test(test_dummy),      cmocka_unit_test(test_elsewhere),
+        cmocka_unit_test(test_plain_text), cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
