@@ -145,7 +145,7 @@ FUZZ_TARGETS  := $(filter-out fuzz targets,$(patsubst t/fuzz/%.h,%,$(wildcard t/
 .PHONY: fuzzers
 fuzzers: $(patsubst %,$(B)/fuzz-%,$(FUZZ_TARGETS))
 
-$(B)/obj/t/fuzz/%.o: t/fuzz/fuzz.c
+$(patsubst %,$(B)/obj/t/fuzz/%.o,$(FUZZ_TARGETS)): $(B)/obj/t/fuzz/%.o: t/fuzz/fuzz.c
 	@mkdir -p $(@D)
 	$(call line,CC,$< ($*)) $(CC) $(CPPFLAGS) $(FFMPEG_CFLAGS) -Iworkers/converter \
 	    -Iworkers/converter/sandbox -Iworkers/notifier -DFUZZ=$* \

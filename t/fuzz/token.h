@@ -96,16 +96,17 @@ fuzz_token_claims(const v2m_claims_t *claims)
 static inline int
 fuzz_token(const uint8_t *bytes, size_t length)
 {
-    int                     rc;
-    char                   *token;
-    size_t                  token_length;
-    v2m_error_t             error;
-    v2m_claims_t            claims;
-    static v2m_token_key_t *key;
+    int                      rc;
+    char                    *token;
+    size_t                   token_length;
+    v2m_error_t              error;
+    v2m_claims_t             claims;
+    static v2m_token_keys_t *keys;
 
-    if (key == NULL) {
-        FUZZ_CHECK(v2m_token_key_create(
-                       &key, (const unsigned char *) FUZZ_TOKEN_SECRET,
+    if (keys == NULL) {
+        FUZZ_CHECK(v2m_token_keys_create(&keys, &error) == V2M_OK);
+        FUZZ_CHECK(v2m_token_keys_add_secret(
+                       keys, (const unsigned char *) FUZZ_TOKEN_SECRET,
                        sizeof(FUZZ_TOKEN_SECRET) - 1, &error)
                    == V2M_OK);
     }
@@ -121,7 +122,7 @@ fuzz_token(const uint8_t *bytes, size_t length)
         token = fuzz_copy(bytes + 1, token_length);
     }
 
-    rc = v2m_token_verify(key, token, token_length, FUZZ_TOKEN_NOW, &claims,
+    rc = v2m_token_verify(keys, token, token_length, FUZZ_TOKEN_NOW, &claims,
                           &error);
 
     if (rc == V2M_OK) {

@@ -7,6 +7,7 @@
 #define FUZZ_TRANSCODE_H
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <libavutil/log.h>
@@ -159,6 +160,7 @@ fuzz_transcode(const uint8_t *bytes, size_t length)
     rc = v2m_transcode(&transcoding, &transcoded, &error);
 
     if (rc != V2M_OK && rc != V2M_INVALID) {
+        fprintf(stderr, "%s: %s\n", v2m_error_name(rc), error.text);
         abort();
     }
 
