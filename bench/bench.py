@@ -53,7 +53,14 @@ def in_turn(runs, ours, rival):
     """[(ours, rival)] of so many runs, one after the other, after one of each
     that does not count."""
     ours(), rival()
-    return [(ours(), rival()) for _ in range(runs)]
+    return [(settled(ours), settled(rival)) for _ in range(runs)]
+
+
+def settled(work):
+    """Calls it when what was written before is on the disk, so that nobody
+    pays for the pages of another."""
+    os.sync()
+    return work()
 
 
 class Nginx:
@@ -211,6 +218,11 @@ class Report:
             line += (f"\n        {more['ours']:.2f} {more['measured']} beside "
                      f"{more['theirs']:.2f} {more['measured']} of {rival}")
         print(line, flush=True)
+
+    @staticmethod
+    def remark(text):
+        """On the row before."""
+        print(f"        {text}", flush=True)
 
     def write(self, path):
         path.write_text(json.dumps(self.rows, indent=2) + "\n")

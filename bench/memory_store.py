@@ -8,10 +8,16 @@ import socket
 import subprocess
 import sys
 
-from bench import run, wait_for
+from bench import Stack, run, wait_for
 
 PORT = 27017
 POM = pathlib.Path(__file__).with_name("memory-store.xml")
+
+
+def stack(*parts):
+    """A stack on the store, which runs."""
+    return Stack(*parts, name="in-memory", port=18420,
+                 V2M_MONGO_URI=f"mongodb://localhost:{PORT}/")
 
 
 def open_port():

@@ -8,8 +8,6 @@ import bson
 import memory_store
 from bench import BUCKET, MIB, RUN, Stack, in_turn, random_file, run, timed
 
-MEMORY_STORE = "mongodb://localhost:27017/"
-
 
 def pairs(stack, runs, size, read_size):
     """Files of so many MiB, written and read."""
@@ -80,8 +78,7 @@ def usual(report, runs):
 def in_memory(report, runs):
     """Row 2b: on a store that is so fast that the gateway is the limit."""
     with memory_store.running(RUN / "memory-store"):
-        with Stack("mariadb", "rabbitmq", "gateway", name="in-memory",
-                   port=18420, V2M_MONGO_URI=MEMORY_STORE) as stack:
+        with memory_store.stack("mariadb", "rabbitmq", "gateway") as stack:
             # the store answers the bucket with the whole file in one message,
             # and libmongoc takes 48 MB at most
             uploads, downloads = pairs(stack, runs, 256, 40)
