@@ -63,7 +63,16 @@ def settled(work):
     return work()
 
 
-class Nginx:
+class Server:
+    """What has a url."""
+
+    def connection(self, source="127.0.0.1"):
+        address = urllib.parse.urlparse(self.url)
+        return http.client.HTTPConnection(address.hostname, address.port,
+                                          source_address=(source, 0))
+
+
+class Nginx(Server):
     """An nginx of the benchmark's own; a subclass gives the text of its
     configuration with conf()."""
 
@@ -92,7 +101,7 @@ class Nginx:
         self.process.wait(30)
 
 
-class Stack:
+class Stack(Server):
     """A local stack for one row: only what the row needs."""
 
     def __init__(self, *parts, name="stack", port=PORT, **settings):
@@ -125,11 +134,6 @@ class Stack:
 
     def pid(self, name):
         return int((self.run / "pids" / name).read_text())
-
-    def connection(self, source="127.0.0.1"):
-        address = urllib.parse.urlparse(self.url)
-        return http.client.HTTPConnection(address.hostname, address.port,
-                                          source_address=(source, 0))
 
     def mongo(self):
         return pymongo.MongoClient(self.env["V2M_MONGO_URI"])

@@ -1,6 +1,8 @@
 """Rows 3 to 6: what the gateway costs, and how it stays responsive."""
 
 import base64
+import contextlib
+import itertools
 import multiprocessing
 import os
 import pathlib
@@ -15,6 +17,12 @@ from bench import (BUCKET, MIB, Nginx, PORT, Stack, children, cpu, in_turn,
 
 NGINX_PORT = PORT + 50
 
+# so many that no login comes from the address of one before
+MANY_ADDRESSES = 250 * 250
+
+# see sched(7)
+AUTOGROUP = pathlib.Path("/proc/self/autogroup")
+
 NGINX_CONF = """
 daemon off;
 worker_processes 2;
@@ -24,6 +32,8 @@ error_log stderr;
 events {{ worker_connections 4096; }}
 http {{
     access_log off;
+    limit_req_zone $binary_remote_addr zone=login:1m rate=1r/m;
+    limit_req_status 429;
     sendfile on;
     client_max_body_size 0;
     client_body_temp_path {run}/temp;
@@ -33,6 +43,12 @@ http {{
         location / {{ }}
         location /put/ {{ dav_methods PUT; }}
         location = /200 {{ return 200; }}
+        location = /healthz {{ return 200; }}
+        location = /login {{
+            access_log {run}/access.log;
+            limit_req zone=login;
+            try_files /none =401;
+        }}
     }}
 }}
 """
@@ -106,16 +122,16 @@ class Health(multiprocessing.Process):
     """Asks /healthz over one connection, again and again, until stopped; a
     process, so that what else the benchmark does is not in its times."""
 
-    def __init__(self, stack):
+    def __init__(self, server):
         super().__init__()
-        self.stack = stack
+        self.server = server
         self.ended = multiprocessing.Event()
         self.times = multiprocessing.SimpleQueue()
         self.start()
 
     def run(self):
         times = []
-        connection = self.stack.connection()
+        connection = self.server.connection()
         while not self.ended.wait(0.005):
             began = time.monotonic()
             connection.request("GET", "/healthz")
@@ -195,17 +211,27 @@ def small_requests(report, runs):
                  unit="/s")
 
 
-def log_in_again(stack, clients, ended):
-    """What other machines would do, so at the lowest priority on this one.
-    Each client has an address and an account of its own, so that the limits
-    of the login leave most of them to the hashing."""
+def log_in_again(connect, clients, addresses, ended):
+    """What other machines would do, so at the lowest priority on this one,
+    and in a session of its own, as Linux shares a processor between sessions
+    first: so many clients, each of which logs in as soon as it was answered.
+    With as many addresses as clients nearly all are refused by the limits of
+    the login; with more each login comes from another address and for another
+    account, and must be hashed."""
+    os.setsid()
+    if AUTOGROUP.exists():
+        AUTOGROUP.write_text("19")
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    numbers = itertools.count()
 
     def client(number):
-        word = f"nobody{number}@example.com:password".encode()
-        header = {"Authorization": "Basic " + base64.b64encode(word).decode()}
         while not ended.is_set():
-            connection = stack.connection(f"127.0.2.{number + 1}")
+            if addresses > clients:
+                number = next(numbers) % addresses
+            word = f"nobody{number}@example.com:password".encode()
+            header = {"Authorization":
+                      "Basic " + base64.b64encode(word).decode()}
+            connection = connect(f"127.1.{number // 250}.{number % 250 + 1}")
             connection.request("POST", "/login", headers=header)
             if connection.getresponse().status in (429, 503):
                 time.sleep(0.05)
@@ -219,25 +245,62 @@ def log_in_again(stack, clients, ended):
         thread.join()
 
 
-def login_storm(report, runs, clients=64):
-    """Row 6: /healthz while many log in at once, beside /healthz alone."""
-    def alone():
-        health = Health(stack)
-        time.sleep(3)
-        return health.stop()
+@contextlib.contextmanager
+def login_storm(server, clients, addresses):
+    ended = multiprocessing.Event()
+    process = multiprocessing.Process(
+        target=log_in_again,
+        args=(server.connection, clients, addresses, ended))
+    process.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        process.join()
 
-    def storm():
-        ended = multiprocessing.Event()
-        process = multiprocessing.Process(target=log_in_again,
-                                          args=(stack, clients, ended))
-        process.start()
-        try:
-            return alone()
-        finally:
-            ended.set()
-            process.join()
 
-    with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack:
-        pairs = in_turn(runs, storm, alone)
+def health_alone(server):
+    health = Health(server)
+    time.sleep(3)
+    return health.stop()
+
+
+def health_in_storm(server, clients, addresses):
+    with login_storm(server, clients, addresses):
+        return health_alone(server)
+
+
+def logins(report, runs, clients=64):
+    """Row 6: /healthz while many log in at once, beside /healthz alone; row
+    6b: while nearly all of them are refused, beside an nginx that does nothing
+    but refuse; row 6c: an upload while many log in, beside one alone."""
+    size = 128
+    path = random_file(f"{size}.bin", size * MIB)
+
+    def upload():
+        began = time.monotonic()
+        job = stack.upload(path)
+        seconds = time.monotonic() - began
+        stack.forget("videos", job)
+        return size / seconds
+
+    def upload_in_storm():
+        with login_storm(stack, clients, MANY_ADDRESSES):
+            return upload()
+
+    with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack, \
+            PlainNginx() as nginx:
+        hashed = in_turn(
+            runs, lambda: health_in_storm(stack, clients, MANY_ADDRESSES),
+            lambda: health_alone(stack))
+        refused = in_turn(
+            runs, lambda: health_in_storm(stack, clients, clients),
+            lambda: health_in_storm(nginx, clients, clients))
+        uploads = in_turn(runs, upload_in_storm, upload)
+
     report.ratio("6", f"p99 of /healthz in a storm of {clients} logins",
-                 "/healthz alone", pairs, 2, larger=False, unit="ms")
+                 "/healthz alone", hashed, 2, larger=False, unit="ms")
+    report.ratio("6b", f"p99 of /healthz while {clients} clients are refused",
+                 "nginx refusing them", refused, 2, larger=False, unit="ms")
+    report.ratio("6c", f"upload in a storm of {clients} logins",
+                 "an upload alone", uploads, 0.8, unit="MiB/s")
