@@ -7,6 +7,8 @@ import os
 import pathlib
 import re
 import signal
+import struct
+import zlib
 
 import bson
 import gridfs
@@ -149,6 +151,45 @@ def test_mp3(line, damaged):
     made.check()
     assert made.variable == damaged
     assert damaged or made.data.endswith(bytes(data)[-100_000:])
+    line.over(job)
+
+
+CHUNK = 255 * 1024
+
+
+@pytest.mark.parametrize("header", [
+    CHUNK - 100, pytest.param(CHUNK, marks=pytest.mark.release_only),
+    pytest.param(3 * CHUNK - 1000, marks=pytest.mark.release_only)])
+def test_header_beyond_the_first_chunk(line, header):
+    """A large cover moves the Xing header, which is written last, to any
+    place: here over the border of two chunks, at one, and further back."""
+    line.converter()
+    room = header - 2000
+
+    picture = media.ffmpeg("cover.png", "-f", "lavfi", "-i",
+                           "testsrc=s=32x32:d=1", "-frames:v", 1).read_bytes()
+
+    def with_cover(size):
+        # a chunk that nobody looks at, after the picture's header
+        chunk = b"paDd" + bytes(size)
+        chunk = (struct.pack(">I", size) + chunk
+                 + struct.pack(">I", zlib.crc32(chunk)))
+        data = picture[:33] + chunk + picture[33:]
+        cover = media.cached("cover.png", lambda path: path.write_bytes(data),
+                             size)
+        return media.ffmpeg(
+            "cover.m4a", *media.tones(media.STEREO, 60), "-i", cover, "-map",
+            0, "-map", 1, "-c:a", "aac", "-c:v", "copy", "-disposition:v",
+            "attached_pic")
+
+    place = media.Mp3(channel.transcode(with_cover(room)).mp3).first.offset
+    path = with_cover(room - (place - header))
+    job_id = line.put(path)
+    job = line.end(job_id)
+    made = media.Mp3(mp3(line, job))
+    made.check()
+    assert made.first.offset == header
+    assert made.data == channel.transcode(path).mp3
     line.over(job)
 
 
