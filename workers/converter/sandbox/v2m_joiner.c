@@ -238,10 +238,12 @@ v2m_joiner_add(v2m_joiner_t *joiner, v2m_frames_t *frames, v2m_error_t *error)
     v2m_frames_t laid;
 
     before = v2m_joiner_plan(joiner, frames, 0);
-    before = v2m_joiner_plan(joiner, &joiner->pending, before);
 
-    if (before > joiner->open_area - joiner->filled
-        || before > V2M_FRAMES_BACK_LOW) {
+    if (before >= 0) {
+        before = v2m_joiner_plan(joiner, &joiner->pending, before);
+    }
+
+    if (before < 0 || before > joiner->open_area - joiner->filled) {
         return v2m_error_set(error, V2M_CONFLICT,
                              "the MP3's frames need more room than there is");
     }
