@@ -21,16 +21,19 @@ VARIANT_FLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 WARNINGS      = -Wall -Wextra -Werror -Wno-missing-field-initializers
 else
 B            ?= build/release
-VARIANT_FLAGS = -O2 -g -D_FORTIFY_SOURCE=2
+VARIANT_FLAGS = -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 endif
 
 NGINX_SOURCE ?= /usr/share/nginx/src
 
 WARNINGS ?= -Wall -Wextra -Werror
-HARDENING = -fstack-protector-strong -fPIE -Wformat -Werror=format-security
+HARDENING = -fstack-protector-strong -fstack-clash-protection $(CF_PROTECTION) \
+            -Wformat -Werror=format-security
+CF_PROTECTION := $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),-fcf-protection)
+HARDENING_LD = -Wl,-z,relro,-z,now,-z,noexecstack
 CPPFLAGS += -Icore -Iauth -Iworkers/common -D_GNU_SOURCE
-CFLAGS   += -std=c11 $(WARNINGS) $(HARDENING) $(VARIANT_FLAGS) -pthread
-LDFLAGS  += -pie -Wl,-z,relro,-z,now $(VARIANT_FLAGS) -pthread
+CFLAGS   += -std=c11 $(WARNINGS) $(HARDENING) -fPIE $(VARIANT_FLAGS) -pthread
+LDFLAGS  += -pie $(HARDENING_LD) $(VARIANT_FLAGS) -pthread
 
 MONGO_CFLAGS  := $(shell pkg-config --cflags libmongoc-1.0 2>/dev/null)
 CORE_LIBS     := $(shell pkg-config --libs libmongoc-1.0 jansson librabbitmq 2>/dev/null)
@@ -81,7 +84,7 @@ MODULE   = $(B)/ngx_http_v2m_module.so
 programs: $(PROGRAMS) $(MODULE)
 	@echo 'build      done: $(B)'
 
-$(B)/obj/%.o: %.c
+$(B)/obj/%.o: %.c build.mk
 	@mkdir -p $(@D)
 	$(call line,CC,$<) $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -165,10 +168,10 @@ $(B)/bench/gridfs-bucket: $(B)/obj/bench/gridfs_bucket.o
 # The dynamic module is built by nginx's own build system, from the headers
 # of the installed nginx (Debian's nginx-dev), in a copy it may write to.
 MODULE_SOURCES := config $(wildcard ngx_v2m_module/*.[ch] core/*.[ch] auth/*.[ch])
-MODULE_FLAGS    = $(if $(filter 1,$(SANITIZE)),$(VARIANT_FLAGS),)
+MODULE_FLAGS    = $(VARIANT_FLAGS) $(HARDENING)
 # nginx unloads its modules while it exits, and what their libraries keep until
 # the end would look like leaks then.
-MODULE_LDFLAGS  = $(if $(MODULE_FLAGS),$(MODULE_FLAGS) -Wl$(comma)-z$(comma)nodelete)
+MODULE_LDFLAGS  = $(VARIANT_FLAGS) $(HARDENING_LD)$(if $(filter 1,$(SANITIZE)),$(comma)-z$(comma)nodelete)
 comma          := ,
 
 $(B)/nginx/objs/Makefile: config build.mk | $(NGINX_SOURCE)/configure

@@ -324,6 +324,7 @@ def test_child_stands_still(line):
 
 
 def test_time_limit(line):
+    """S19: however much there is to decode."""
     converter = line.converter(V2M_TIME_LIMIT=1, V2M_THREADS=1)
     job_id = line.put(checks.long_clip())
     bad = child(converter)

@@ -2,7 +2,9 @@
 hang, or take more than it may."""
 
 import os
+import pathlib
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -53,6 +55,7 @@ def crc(data, bits, polynomial):
 
 
 def test_endless_sound_in_a_small_file():
+    """S19"""
     result = channel.transcode(silent_flac(2), bitrate=320)
     channel.assert_refused(result, "far longer than the file")
     assert len(result.mp3) < 80_000_000
@@ -63,6 +66,7 @@ def test_endless_sound_in_a_small_file():
     (0, 48000), (65, 48000), (1000, 48000), (65535, 2**32 - 1),
 ])
 def test_absurd_format(channels, rate):
+    """S19"""
     data = bytearray(media.chirp_file().read_bytes())
     place = data.index(b"fmt ") + 10
     frame = 2 * channels & 0xFFFF
@@ -275,11 +279,46 @@ def test_signals_are_for_the_parent():
     assert child.end() == 0
 
 
+# What it may do at all
+
+
+@pytest.mark.release_only
+def test_child_at_work_is_in_its_sandbox():
+    """S20: at the first byte that it asks for, which it knows nothing of yet.
+    Sanitizers need files, so the filter is not there with them."""
+    child = channel.Child(20)
+    try:
+        child.send(channel.START, channel.start_payload(100_000))
+        kind, _ = child.receive()
+        assert kind == channel.READ
+
+        place = pathlib.Path("/proc", str(child.process.pid))
+        status = dict(line.split(":\t", 1) for line in
+                      (place / "status").read_text().splitlines())
+        assert status["Seccomp"].strip() == "2"
+        assert status["NoNewPrivs"].strip() == "1"
+        assert {path.name for path in (place / "fd").iterdir()} \
+            == {"0", "1", "2", "3"}
+        assert os.readlink(place / "fd" / "0") == "/dev/null"
+        assert os.readlink(place / "fd" / "1") == "/dev/null"
+        assert os.readlink(place / "fd" / "3").startswith("socket:")
+
+        limits = (place / "limits").read_text()
+        assert re.search(r"^Max file size +0 ", limits, re.MULTILINE)
+        assert re.search(r"^Max core file size +[01] ", limits, re.MULTILINE)
+        assert re.search(r"^Max address space +[0-9]{1,10} ", limits,
+                         re.MULTILINE)
+    finally:
+        child.socket.close()
+        child.end()
+
+
 # Memory
 
 
 @pytest.mark.release_only
 def test_memory_does_not_grow_with_the_file():
+    """S19"""
     peaks = []
     for seconds in (10, 300):
         path = media.ffmpeg("long.wav", *media.tones((440,), seconds, 16000))

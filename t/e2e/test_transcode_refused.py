@@ -162,6 +162,7 @@ m=audio {port} RTP/AVP 0
 @pytest.mark.parametrize("kind", ELSEWHERE)
 @pytest.mark.parametrize("scheme", ["file", "absolute", "http", "tcp"])
 def test_nothing_else_is_opened(kind, scheme, listener):
+    """S18"""
     sound = media.chirp_file("target.ts", "mp2")
     target = {
         "file": f"file:{sound}", "absolute": sound,
@@ -222,6 +223,7 @@ def alias(path):
 
 @pytest.mark.parametrize("kind", ["alias", "url", "urn"])
 def test_mp4_whose_data_is_elsewhere(kind):
+    """S18"""
     target = media.chirp_file("target.mov", "pcm_s16le")
     url = f"file://{target}\0".encode()
     entry = {
@@ -240,6 +242,7 @@ def test_mp4_whose_data_is_elsewhere(kind):
 
 
 def test_reference_in_an_mp4_that_has_its_data():
+    """S18"""
     target = media.chirp_file("target.mov", "pcm_s16le")
     result = channel.transcode(
         with_reference(target.read_bytes(), alias(target)))

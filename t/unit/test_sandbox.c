@@ -729,11 +729,12 @@ main(void)
     };
 
     const struct CMUnitTest without_sanitizer[] = {
-        cmocka_unit_test(test_no_file),
-        cmocka_unit_test(test_only_its_descriptors),
-        cmocka_unit_test(test_no_network),
-        cmocka_unit_test(test_no_other_process),
-        cmocka_unit_test(test_memory),
+        { "S20 no file", test_no_file, NULL, NULL, NULL },
+        { "S20 only its descriptors", test_only_its_descriptors, NULL, NULL,
+          NULL },
+        { "S20 no network", test_no_network, NULL, NULL, NULL },
+        { "S20 no other process", test_no_other_process, NULL, NULL, NULL },
+        { "S19 memory", test_memory, NULL, NULL, NULL },
     };
 
     int failed;
