@@ -39,7 +39,7 @@ sub slurp {
 mkdir "$root/logs";
 
 # a fast machine logs in more often than one address may
-(my $http = slurp("$top/nginx-conf/v2m-http.conf")) =~ s{rate=1r/s}{rate=100r/s}
+(my $http = slurp("$top/nginx-conf/v2m-http.conf")) =~ s{rate=\d+r/s}{rate=100r/s}
     or die 'the limit of logins per address is not where it was';
 open my $shipped, '>', "$root/v2m-http.conf" or die $!;
 print {$shipped} $http;
