@@ -1,6 +1,7 @@
 #include "v2m_mongo.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <mongoc/mongoc.h>
@@ -30,6 +31,8 @@
 
 struct v2m_mongo_s {
     mongoc_client_pool_t *pool;
+    int64_t               timeout_us;
+    _Atomic int64_t       checked; /* when, by the monotonic clock */
 };
 
 static pthread_once_t v2m_mongo_once = PTHREAD_ONCE_INIT;
@@ -229,6 +232,7 @@ v2m_mongo_create(v2m_mongo_t **mongo, const char *uri,
 
     v2m_mongo_default_writes(parsed, options->timeout_ms);
 
+    created->timeout_us = (int64_t) options->timeout_ms * 1000;
     created->pool = mongoc_client_pool_new_with_error(parsed, &failure);
     if (created->pool == NULL) {
         rc = v2m_mongo_bad_uri(error, &failure);
@@ -268,8 +272,59 @@ v2m_mongo_destroy(v2m_mongo_t *mongo)
 }
 
 
-/* A client for one call, to be pushed back.  NULL: all of them stay in use
- * for longer than the URI's waitQueueTimeoutMS. */
+static int
+v2m_mongo_ping_by(mongoc_client_t *client, bson_error_t *failure)
+{
+    int    answered;
+    bson_t command;
+
+    bson_init(&command);
+    BSON_APPEND_INT32(&command, "ping", 1);
+
+    answered = mongoc_client_command_simple(client, "admin", &command, NULL,
+                                            NULL, failure);
+    bson_destroy(&command);
+
+    return answered;
+}
+
+
+/*
+ * A server that was restarted while nobody asked it anything has left dead
+ * connections in the pool, of which the library learns only by using one, and
+ * what it was used for fails: no write can be tried again unseen.  So that is
+ * a ping, after which the library drops them all.
+ */
+static int
+v2m_mongo_check(v2m_mongo_t *mongo, mongoc_client_t *client, v2m_error_t *error)
+{
+    int64_t      now;
+    bson_error_t failure;
+
+    now = bson_get_monotonic_time();
+
+    if (now - atomic_load(&mongo->checked)
+        < (int64_t) V2M_MONGO_CHECK_MS * 1000) {
+        return V2M_OK;
+    }
+
+    /* what fails late is no dead connection, but a server that hangs */
+
+    if (!v2m_mongo_ping_by(client, &failure)
+        && (failure.domain != MONGOC_ERROR_STREAM
+            || bson_get_monotonic_time() - now > mongo->timeout_us / 2))
+    {
+        return v2m_mongo_failed(error, "ping", &failure);
+    }
+
+    atomic_store(&mongo->checked, now);
+
+    return V2M_OK;
+}
+
+
+/* A client for one call, to be pushed back.  NULL: the server is away, or all
+ * of them stay in use for longer than the URI's waitQueueTimeoutMS. */
 static mongoc_client_t *
 v2m_mongo_pop(v2m_mongo_t *mongo, v2m_error_t *error)
 {
@@ -280,6 +335,12 @@ v2m_mongo_pop(v2m_mongo_t *mongo, v2m_error_t *error)
     if (client == NULL) {
         v2m_error_set(error, V2M_UNAVAILABLE,
                       "every connection to MongoDB is in use");
+        return NULL;
+    }
+
+    if (v2m_mongo_check(mongo, client, error) != V2M_OK) {
+        mongoc_client_pool_push(mongo->pool, client);
+        return NULL;
     }
 
     return client;
@@ -290,7 +351,6 @@ int
 v2m_mongo_ping(v2m_mongo_t *mongo, v2m_error_t *error)
 {
     int              rc;
-    bson_t           command;
     bson_error_t     failure;
     mongoc_client_t *client;
 
@@ -299,19 +359,13 @@ v2m_mongo_ping(v2m_mongo_t *mongo, v2m_error_t *error)
         return V2M_UNAVAILABLE;
     }
 
-    bson_init(&command);
-    BSON_APPEND_INT32(&command, "ping", 1);
-
     rc = V2M_OK;
 
-    if (!mongoc_client_command_simple(client, "admin", &command, NULL, NULL,
-                                      &failure))
-    {
+    if (!v2m_mongo_ping_by(client, &failure)) {
         rc = v2m_mongo_failed(error, "ping", &failure);
     }
 
     mongoc_client_pool_push(mongo->pool, client);
-    bson_destroy(&command);
 
     return rc;
 }

@@ -2,10 +2,10 @@
  * The connection to MongoDB: the one place that uses libmongoc.
  *
  * A v2m_mongo_t is a pool of clients.  Every function may be called from any
- * thread at any time and blocks at most for the time-outs given at creation
- * (call none of them on nginx's event loop).  Writes are acknowledged by a
- * majority unless the URI says otherwise.  A server that went away is found
- * again without any help of the caller.
+ * thread at any time and blocks at most for twice the time-outs given at
+ * creation (call none of them on nginx's event loop).  Writes are acknowledged
+ * by a majority unless the URI says otherwise.  A server that went away is
+ * found again without any help of the caller.
  *
  * Common results beside V2M_OK: V2M_UNAVAILABLE (no server, time-out),
  * V2M_CONFLICT (duplicate key), V2M_FULL (the server's disk or quota),
@@ -20,6 +20,13 @@
 #include <bson/bson.h>
 
 #include "v2m_error.h"
+
+/*
+ * A call pings the server first when none did so for this long: a server that
+ * was restarted meanwhile has left dead connections behind, and the ping gets
+ * the failure instead of the call.
+ */
+#define V2M_MONGO_CHECK_MS 1000
 
 typedef struct v2m_mongo_s v2m_mongo_t;
 

@@ -168,6 +168,7 @@ typedef struct {
     atomic_int         holding; /* pass nothing on */
     atomic_int         closing; /* close every connection, take no new one */
     atomic_int         ending;
+    atomic_int         pairs; /* of connections */
     pthread_t          thread;
     struct sockaddr_in server;
 } test_relay_t;
@@ -225,7 +226,9 @@ relay_run(void *data)
     count = 1;
 
     while (!atomic_load(&relay->ending)) {
-        if (poll(fds, atomic_load(&relay->holding) ? 0 : count, 20) <= 0) {
+        if (poll(fds, atomic_load(&relay->holding) ? 0 : count, 20) <= 0
+            && !atomic_load(&relay->closing))
+        {
             continue;
         }
 
@@ -252,6 +255,8 @@ relay_run(void *data)
         if (fds[0].revents != 0) {
             relay_accept(relay, fds, &count);
         }
+
+        atomic_store(&relay->pairs, (int) (count / 2));
     }
 
     for (i = 1; i < count; i++) {
@@ -349,6 +354,142 @@ test_comes_and_goes(void **state)
 }
 
 
+/* None of these calls ends before all have begun. */
+#define CONNECTIONS     4
+#define IDLE_COLLECTION "restarted"
+
+typedef struct {
+    v2m_mongo_t      *mongo;
+    pthread_barrier_t barrier;
+} test_crowd_t;
+
+
+static int
+wait_for_all(void *data, const bson_t *document, v2m_error_t *error)
+{
+    test_crowd_t *crowd = data;
+
+    (void) document;
+    (void) error;
+
+    pthread_barrier_wait(&crowd->barrier);
+
+    return V2M_OK;
+}
+
+
+static void *
+find_with_all(void *data)
+{
+    test_crowd_t *crowd = data;
+    bson_t        one = BSON_INITIALIZER;
+    v2m_error_t   error;
+
+    BSON_APPEND_INT32(&one, "limit", 1);
+    assert_int_equal(v2m_mongo_find(crowd->mongo, DATABASE, IDLE_COLLECTION,
+                                    &(bson_t) BSON_INITIALIZER, &one,
+                                    wait_for_all, crowd, &error),
+                     V2M_OK);
+    bson_destroy(&one);
+
+    return NULL;
+}
+
+
+/* So many connections are left in the pool, each with an answer read. */
+static void
+fill_pool(v2m_mongo_t *mongo)
+{
+    int          i;
+    pthread_t    threads[CONNECTIONS];
+    test_crowd_t crowd = { .mongo = mongo };
+
+    pthread_barrier_init(&crowd.barrier, NULL, CONNECTIONS);
+
+    for (i = 0; i < CONNECTIONS; i++) {
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, find_with_all, &crowd), 0);
+    }
+
+    for (i = 0; i < CONNECTIONS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+
+    pthread_barrier_destroy(&crowd.barrier);
+}
+
+
+static void
+insert_one(v2m_mongo_t *mongo)
+{
+    bson_t        document = BSON_INITIALIZER;
+    v2m_error_t   error;
+    const bson_t *pointer = &document;
+
+    BSON_APPEND_INT32(&document, "text", 1);
+
+    if (v2m_mongo_insert(mongo, DATABASE, IDLE_COLLECTION, &pointer, 1, &error)
+        != V2M_OK)
+    {
+        fail_msg("%s", error.text);
+    }
+
+    bson_destroy(&document);
+}
+
+
+/* The server is restarted while all connections lie idle: no call sees it. */
+static void
+test_restarted_while_idle(void **state)
+{
+    int          i;
+    char         uri[256];
+    int64_t      begun;
+    v2m_mongo_t *idle;
+    test_relay_t relay;
+
+    (void) state;
+
+    if (getenv("V2M_MONGO_URI") == NULL) {
+        skip();
+    }
+
+    relay_begin(&relay, uri);
+    /* nothing else must learn of it first, and time must not matter */
+    strcat(uri, "&heartbeatFrequencyMS=60000&serverSelectionTimeoutMS=20000"
+                "&connectTimeoutMS=20000&socketTimeoutMS=20000");
+    idle = create(uri);
+    insert_one(idle);
+    fill_pool(idle);
+
+    atomic_store(&relay.closing, 1);
+
+    /* closed by the relay, and for longer than a check is good for */
+
+    begun = v2m_clock_ms();
+    while (v2m_clock_ms() - begun < V2M_MONGO_CHECK_MS
+           || atomic_load(&relay.pairs) != 0)
+    {
+        assert_true(v2m_clock_ms() - begun < TEST_PATIENCE_MS);
+        usleep(10000);
+    }
+
+    atomic_store(&relay.closing, 0);
+
+    for (i = 0; i < 3 * CONNECTIONS; i++) {
+        insert_one(idle);
+    }
+
+    fill_pool(idle);
+    assert_int_equal(v2m_mongo_delete(idle, DATABASE, IDLE_COLLECTION,
+                                      &(bson_t) BSON_INITIALIZER, NULL, NULL),
+                     V2M_OK);
+
+    v2m_mongo_destroy(idle);
+    relay_end(&relay);
+}
+
+
 int
 main(void)
 {
@@ -356,6 +497,7 @@ main(void)
         cmocka_unit_test(test_nobody_listens),
         cmocka_unit_test(test_nobody_answers),
         cmocka_unit_test(test_comes_and_goes),
+        cmocka_unit_test(test_restarted_while_idle),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
