@@ -35,6 +35,14 @@ PARTS = os.environ.get("V2M_E2E_PARTS", "").split()
 SANITIZER_EXIT = 99
 
 
+def pytest_collection_modifyitems(items):
+    """Each test runs with one of the builds at least."""
+    for item in items:
+        if item.get_closest_marker("release_only") \
+                and item.get_closest_marker("sanitized_only"):
+            raise pytest.UsageError(f"{item.nodeid} is left out everywhere")
+
+
 def wait_for(predicate, timeout=20.0, interval=0.05, what=None):
     """Calls predicate until it is true and returns its value."""
     until = time.monotonic() + timeout

@@ -14,6 +14,9 @@ from client import Client, add_user
 from conftest import wait_for
 from local import local_stack
 
+# half of it is the servers' start
+pytestmark = pytest.mark.release_only
+
 SERVICES = ("gateway", "converter", "notifier", "sweep")
 SERVERS = ("mongo", "rabbitmq", "mariadb", "smtp")
 

@@ -176,9 +176,21 @@ RATES_AND_CHANNELS = [
 ]
 
 
+# The formats' code is FFmpeg's, which has no sanitizers: of each table a few
+# show them all that is ours.
+EVERY = 6
+
+
+def kinds(*tables):
+    return [
+        pytest.param(source, id=source.id,
+                     marks=() if i % EVERY == 0 else pytest.mark.release_only)
+        for table in tables for i, source in enumerate(table)
+    ]
+
+
 @pytest.mark.parametrize(
-    "source", CONTAINERS + AUDIO_ONLY + RATES_AND_CHANNELS,
-    ids=lambda source: source.id)
+    "source", kinds(CONTAINERS, AUDIO_ONLY, RATES_AND_CHANNELS))
 def test_kinds_of_media(source):
     path = source.make()
     result = channel.transcode(path)
@@ -241,6 +253,7 @@ CHIRPS = [
     ("chirp.avi", "pcm_s16le"),
 ]
 
+@pytest.mark.release_only
 @pytest.mark.parametrize("name, audio", CHIRPS)
 def test_every_moment_is_in_its_place(name, audio):
     _, found = media.check(channel.transcode(media.chirp_file(name, audio)), 2)
@@ -309,7 +322,8 @@ def test_gap(name, audio, exact):
     assert abs(found.chirp_offset(2.5, 2.5)) <= exact
 
 
-@pytest.mark.parametrize("rate", [16000, 44100])
+@pytest.mark.parametrize(
+    "rate", [16000, pytest.param(44100, marks=pytest.mark.release_only)])
 @pytest.mark.parametrize("samples", [1153, 1167, 1199, 1200, 1775, 2256, 2304,
                                      2305, 2351, 2352, 3472])
 def test_every_length_is_kept_to_the_sample(samples, rate):
