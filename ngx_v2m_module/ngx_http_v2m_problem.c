@@ -6,6 +6,9 @@
 
 #define NGX_HTTP_V2M_RETRY_AFTER 5 /* seconds, for 503 and 429 */
 
+/* What the endpoints take, all together. */
+#define NGX_HTTP_V2M_METHODS "GET, HEAD, POST, PUT, DELETE"
+
 typedef struct {
     ngx_uint_t  status;
     const char *title;
@@ -255,17 +258,25 @@ ngx_http_v2m_problem_headers(ngx_http_request_t *r, ngx_http_v2m_ctx_t *ctx)
         break;
 
     case NGX_HTTP_NOT_ALLOWED:
-        if (ctx == NULL
-            && (r->method == NGX_HTTP_UNKNOWN || r->method == NGX_HTTP_TRACE))
+        if (ctx != NULL && ctx->allow != NULL) {
+            text = ctx->allow;
+
+        } else if (ctx == NULL
+                   && (r->method == NGX_HTTP_UNKNOWN
+                       || r->method == NGX_HTTP_TRACE))
         {
-            /* refused before the location was known */
-            return NGX_OK;
+            /* refused before the location was known: no address takes it, and
+             * RFC 9110 wants the header even so */
+
+            text = NGX_HTTP_V2M_METHODS;
+
+        } else {
+            /* nginx's own handlers say that of all other methods */
+
+            text = "GET, HEAD";
         }
 
-        /* nginx's own handlers say that of all other methods */
-
-        header = ngx_http_v2m_problem_header(
-            r, "Allow", ctx && ctx->allow ? ctx->allow : "GET, HEAD");
+        header = ngx_http_v2m_problem_header(r, "Allow", text);
         break;
 
     case NGX_HTTP_SERVICE_UNAVAILABLE:

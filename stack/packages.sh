@@ -9,6 +9,10 @@
 #      fuzz  what only fuzzing takes
 #      bench what only the benchmarks take
 #
+# The tests of the API's description need packages that Debian has not: they
+# come by pip, in the versions of t/e2e/openapi-requirements.txt, into
+# build/openapi.
+#
 # Nothing is installed, and nobody is asked for a password, when nothing is
 # missing; --quiet then says nothing.  The services that packages bring are
 # neither started now nor enabled for the next boot: the local stack runs
@@ -41,6 +45,7 @@ stack_packages=(
 test_packages=(
     libcmocka-dev libtest-nginx-perl libhttp-message-perl perl
     python3-pytest python3-pymongo python3-gridfs python3-bson python3-pika
+    python3-yaml python3-venv
     nghttp2-client clang-format shellcheck valgrind git openssl
 )
 
@@ -268,6 +273,25 @@ may_be_root() {
 }
 
 
+# What pip brings, anew when the list changed.
+python_packages() {
+    local list=$top/t/e2e/openapi-requirements.txt place=$top/build/openapi
+
+    [[ " ${sets[*]} " == *" test "* ]] || return 0
+    ! cmp -s "$list" "$place/installed" || return 0
+
+    mkdir -p "$top/build"
+    [[ -n $quiet ]] || say "packages   installing what tests the API's description"
+    if ! { rm -rf "$place" && /usr/bin/python3 -m venv "$place" \
+        && "$place/bin/pip" install -q --disable-pip-version-check \
+            -r "$list" && cp "$list" "$place/installed"; } >>"$log" 2>&1
+    then
+        tail -n 5 "$log" | sed 's/^/    /' >&2
+        fail "pip could not install t/e2e/openapi-requirements.txt, see $log"
+    fi
+}
+
+
 # Reads apt-get's words, keeps them, and shows how far it is.
 show_progress() {
     local line
@@ -343,7 +367,7 @@ main() {
                 wanted+=("${bench_packages[@]}")
                 ;;
             *)
-                sed -n '3,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+                sed -n '3,19s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
                 exit 2
                 ;;
         esac
@@ -362,6 +386,7 @@ main() {
     [[ ! " ${sets[*]} " == *" run "* ]] || ! need_go || lacking+=(go)
 
     if ((${#lacking[@]} == 0)); then
+        python_packages
         [[ -n $quiet ]] || say "packages   nothing is missing"
         return 0
     fi
@@ -388,6 +413,7 @@ main() {
     began=$SECONDS
     set -o pipefail
     as_root "${lacking[@]}" 2>&1 | show_progress || explain_failure
+    python_packages
     say "packages   installed in $((SECONDS - began)) s"
 }
 

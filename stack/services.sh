@@ -97,6 +97,7 @@ gateway_start() {
     need_port "$gateway_port" gateway
 
     mkdir -p "$V2M_RUN/nginx"
+    ln -sfn "$top/web" "$V2M_RUN/nginx/v2m-web"
     write_nginx_conf
 
     # a module built with AddressSanitizer in an nginx that was not

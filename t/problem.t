@@ -53,8 +53,13 @@ problem('two lengths', raw("POST /jobs HTTP/1.1\r\nHost: localhost\r\n"
 problem('unknown coding', raw("POST /jobs HTTP/1.1\r\nHost: localhost\r\n"
     . "Transfer-Encoding: gzip\r\n\r\n"), 501, 'Not Implemented',
     'this method or coding is not implemented');
-problem('TRACE', http(TRACE => '/jobs'), 405, 'Method Not Allowed',
+
+my $trace = http(TRACE => '/jobs');
+
+problem('TRACE', $trace, 405, 'Method Not Allowed',
     'this method is not allowed here');
+is($trace->header('Allow'), 'GET, HEAD, POST, PUT, DELETE',
+    'Allow, without a location');
 
 
 

@@ -1,0 +1,60 @@
+"""The service does as web/openapi.yaml says, which it serves itself:
+schemathesis sends what the description allows, and what it forbids.
+
+V2M_OPENAPI_EXAMPLES (10) requests are tried for each operation and phase,
+drawn by V2M_OPENAPI_SEED (1).
+"""
+
+import os
+import subprocess
+import urllib.request
+
+import pytest
+
+from client import Client
+from conftest import ROOT
+
+pytestmark = pytest.mark.release_only
+
+DESCRIPTION = ROOT / "web" / "openapi.yaml"
+SCHEMATHESIS = ROOT / "build" / "openapi" / "bin" / "st"
+
+
+def schemathesis(stack, folder, *arguments):
+    assert SCHEMATHESIS.exists(), "missing; run: stack/packages.sh test"
+
+    done = subprocess.run(
+        [SCHEMATHESIS, "--config-file", ROOT / "t" / "e2e" / "openapi.toml",
+         "run", DESCRIPTION, "--url", stack.url, "--checks", "all",
+         "--max-examples", os.environ.get("V2M_OPENAPI_EXAMPLES", "10"),
+         "--seed", os.environ.get("V2M_OPENAPI_SEED", "1"),
+         "--generation-database", "none", "--request-timeout", "30",
+         *arguments],
+        cwd=folder, env={**os.environ, "no_proxy": "*", "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True)
+
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_it_is_served(stack):
+    with urllib.request.urlopen(f"{stack.url}/openapi.yaml") as answer:
+        assert answer.headers["Content-Type"] == "application/yaml"
+        assert answer.read() == DESCRIPTION.read_bytes()
+
+
+def test_calls_with_a_token(stack, tmp_path):
+    token = Client(stack.url, stack.user, stack.password).login().token
+    output = schemathesis(stack, tmp_path, "--exclude-path", "/login",
+                          "--header", f"Authorization: Bearer {token}")
+    assert "Tested: 12" in output, output
+
+
+def test_login(stack, tmp_path):
+    """No more of them a second than one address may make."""
+    output = schemathesis(stack, tmp_path, "--include-path", "/login",
+                          "--auth", f"{stack.user}:{stack.password}",
+                          "--phases", "examples,coverage,fuzzing",
+                          "--rate-limit", "5/s")
+    assert "Tested: 1" in output, output
