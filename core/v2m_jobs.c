@@ -20,6 +20,7 @@ v2m_jobs_prepare(v2m_mongo_t *mongo, v2m_error_t *error)
 
     static const char *const indexes[][2] = {
         { "username", "_id" },
+        { "username", "updated" },
         { "state", "updated" },
         { "mp3_fid", NULL },
     };

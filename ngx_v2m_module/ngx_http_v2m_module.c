@@ -13,20 +13,11 @@
 /* Tokens that a worker process remembers; each takes about 1 KiB. */
 #define NGX_HTTP_V2M_TOKENS_REMEMBERED 1024
 
-/* What a directive's value must be; begins as an ngx_conf_post_t. */
-typedef struct {
-    ngx_conf_post_handler_pt post_handler;
-    int64_t                  low;
-    int64_t                  high;
-    const char              *text;
-} ngx_http_v2m_range_t;
-
 static char *ngx_http_v2m_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_http_v2m_problem_details(ngx_conf_t *cf, ngx_command_t *cmd,
                                           void *conf);
 static char *ngx_http_v2m_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
                                       void *conf);
-static char *ngx_http_v2m_check_number(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_http_v2m_check_seconds(ngx_conf_t *cf, void *post, void *data);
 static ngx_int_t ngx_http_v2m_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_v2m_postconfiguration(ngx_conf_t *cf);
@@ -412,8 +403,7 @@ ngx_http_v2m_check_range(ngx_conf_t *cf, const ngx_http_v2m_range_t *range,
 }
 
 
-/* For numbers, sizes, and times in milliseconds: all as wide as a pointer. */
-static char *
+char *
 ngx_http_v2m_check_number(ngx_conf_t *cf, void *post, void *data)
 {
     ngx_int_t *number = data;

@@ -64,6 +64,15 @@ typedef struct {
     unsigned            signs : 1; /* it makes tokens */
 } ngx_http_v2m_endpoint_t;
 
+/* What a directive's value must be, for its command's post; begins as an
+ * ngx_conf_post_t. */
+typedef struct {
+    ngx_conf_post_handler_pt post_handler;
+    int64_t                  low;
+    int64_t                  high;
+    const char              *text; /* "1 to 64" */
+} ngx_http_v2m_range_t;
+
 typedef struct {
     const ngx_http_v2m_endpoint_t *endpoint; /* NULL: another's location */
 
@@ -117,6 +126,10 @@ ngx_http_v2m_ctx_t *ngx_http_v2m_find_ctx(ngx_http_request_t *r);
  * location is answered by the endpoint that cmd->post points at.  Such a
  * command's configuration is NGX_HTTP_LOC_CONF_OFFSET. */
 char *ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* The post_handler of a range for numbers, sizes, and times in milliseconds,
+ * which are all as wide as a pointer. */
+char *ngx_http_v2m_check_number(ngx_conf_t *cf, void *post, void *data);
 
 /* The content handler of every location with an endpoint: makes sure of the
  * user and calls the endpoint's own handler. */

@@ -110,6 +110,12 @@ def change_job(job_id, changes):
     jobs.update_one({"_id": bson.ObjectId(job_id)}, {"$set": changes})
 
 
+def update_job(job_id, changes):
+    """As change_job(), and notes the time, as every change by v2m does."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    change_job(job_id, {**changes, "updated": now})
+
+
 def note_attempt(job_id, file_id):
     jobs.update_one({"_id": bson.ObjectId(job_id)},
                     {"$set": {"attempts": [bson.ObjectId(file_id)]}})
