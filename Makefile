@@ -14,7 +14,7 @@ else
 need = @stack/packages.sh --quiet
 endif
 
-.PHONY: help packages build demo test fuzz soak bench up down status logs clean
+.PHONY: help packages build demo test analyze fuzz soak bench up down status logs clean
 
 help:
 	@echo 'make demo    install what is missing, build, start the local stack, and take'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test    install what is missing, build, and run every test;'
 	@echo '             PHASES="unit e2e" for some of them, see t/run --help'
 	@echo
+	@echo 'make analyze static analysis by gcc, clang-tidy and cppcheck'
 	@echo 'make fuzz    feed the parsers what nobody would send; MINUTES=10 for each of'
 	@echo '             them, TARGET="multipart token" for some'
 	@echo
@@ -56,6 +57,10 @@ demo:
 test:
 	$(need) run test
 	@t/run $(PHASES)
+
+analyze:
+	$(need) run test analyze
+	@t/run analyze
 
 fuzz:
 	$(need) run fuzz

@@ -349,22 +349,23 @@ v2m_users_find_columns(MYSQL_STMT *statement, v2m_users_columns_t *columns,
 }
 
 
-/* Reads one value into the buffer that bind describes.  A NULL has the length
+/* Reads one value into the buffer that target describes.  A NULL has the length
  * 0 and leaves the buffer as it was. */
 static int
-v2m_users_fetch(MYSQL_STMT *statement, int column, MYSQL_BIND *bind,
+v2m_users_fetch(MYSQL_STMT *statement, int column, const MYSQL_BIND *target,
                 unsigned long *length, v2m_error_t *error)
 {
-    my_bool is_null, truncated;
+    my_bool    is_null, truncated;
+    MYSQL_BIND bind = *target;
 
     *length = 0;
     is_null = 0;
 
-    bind->length = length;
-    bind->is_null = &is_null;
-    bind->error = &truncated;
+    bind.length = length;
+    bind.is_null = &is_null;
+    bind.error = &truncated;
 
-    if (mysql_stmt_fetch_column(statement, bind, (unsigned) column, 0) != 0) {
+    if (mysql_stmt_fetch_column(statement, &bind, (unsigned) column, 0) != 0) {
         return v2m_error_set(error, V2M_ERROR, "cannot read a user: %s",
                              mysql_stmt_error(statement));
     }

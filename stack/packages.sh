@@ -6,6 +6,7 @@
 #
 # SET: run   what building and running v2m takes
 #      test  what only the tests take
+#      analyze  what only static analysis takes
 #      fuzz  what only fuzzing takes
 #      bench what only the benchmarks take
 #
@@ -46,8 +47,10 @@ test_packages=(
     libcmocka-dev libtest-nginx-perl libhttp-message-perl perl
     python3-pytest python3-pymongo python3-gridfs python3-bson python3-pika
     python3-yaml python3-venv
-    nghttp2-client clang-format shellcheck valgrind git openssl
+    nghttp2-client clang-format shellcheck cppcheck valgrind git openssl
 )
+
+analyze_packages=(clang-tidy)
 
 fuzz_packages=(clang llvm libclang-rt-dev)
 
@@ -358,6 +361,10 @@ main() {
                 sets+=(test)
                 wanted+=("${test_packages[@]}")
                 ;;
+            analyze)
+                sets+=(analyze)
+                wanted+=("${analyze_packages[@]}")
+                ;;
             fuzz)
                 sets+=(fuzz)
                 wanted+=("${fuzz_packages[@]}")
@@ -367,7 +374,7 @@ main() {
                 wanted+=("${bench_packages[@]}")
                 ;;
             *)
-                sed -n '3,19s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+                sed -n '3,20s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
                 exit 2
                 ;;
         esac

@@ -36,6 +36,15 @@ def test_c_is_laid_out_by_clang_format():
     assert status == 0, output
 
 
+def test_cppcheck_finds_nothing():
+    """The one of the analyzers that is quick; "make analyze" has the others."""
+    if not shutil.which("cppcheck"):
+        pytest.skip("cppcheck is not installed")
+
+    status, output = run("t/analyze", "cppcheck")
+    assert status == 0, output
+
+
 def test_shell_scripts_are_sound():
     if not shutil.which("shellcheck"):
         pytest.skip("shellcheck is not installed")

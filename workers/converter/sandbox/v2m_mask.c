@@ -237,7 +237,9 @@ v2m_mask_is_elsewhere(const v2m_byte_source_t *source,
             v2m_mask_read(source, box.body, flags, sizeof(flags), found, error);
     }
 
-    *found = *found && (flags[3] & 1) == 0;
+    if (rc == V2M_OK && *found) {
+        *found = (flags[3] & 1) == 0;
+    }
 
     return rc;
 }
