@@ -99,7 +99,8 @@ def named():
     """The numbers that any test has, whether it was run or not."""
     found = set().union(*python_tests().values(), *c_tests().values())
     for path in ROOT.glob("t/*.t"):
-        for title in re.findall(r"^=== (.*)", path.read_text(), re.MULTILINE):
+        for title in re.findall(r"^=== .*|['\"][FS][1-9][0-9]?, ",
+                                path.read_text(), re.MULTILINE):
             found |= numbers(title)
     for path in ROOT.glob("t/unit/test_*.c"):
         for title in re.findall(r'\{ "(S[^"]*)"', path.read_text()):

@@ -42,7 +42,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: jobs that are not finished
+=== TEST 1: S22, jobs that are not finished
 --- config
 v2m_quota_jobs 2;
 --- scenario
@@ -71,7 +71,7 @@ is(upload((make_owner())[0], 'video')->code, 201, 'and for others anyway');
 
 
 
-=== TEST 2: an upload under way is a job as well
+=== TEST 2: S22, an upload under way is a job as well
 --- config
 v2m_quota_jobs 1;
 --- scenario
@@ -92,7 +92,7 @@ is(read_response($socket)->code, 201, 'the first one');
 
 
 
-=== TEST 3: bytes of videos and MP3s
+=== TEST 3: S22, bytes of videos and MP3s
 --- config
 v2m_quota_bytes 1000k;
 --- scenario
@@ -114,7 +114,7 @@ is_refused(upload_chunked($authorization, 'v'), 413, qr/of which 0 are left/);
 
 
 
-=== TEST 4: uploads under way count with what they announced
+=== TEST 4: S22, uploads under way count with what they announced
 --- config
 v2m_quota_bytes 1000k;
 --- scenario
@@ -134,7 +134,7 @@ is(upload($authorization, 'v' x 30_000)->code, 201, 'there is room again');
 
 
 
-=== TEST 5: refused before the body, over HTTP/2 as well
+=== TEST 5: S22, refused before the body, over HTTP/2 as well
 --- config
 v2m_quota_bytes 1000;
 --- scenario
@@ -160,7 +160,7 @@ is_refused($h2->response($stream), 413, qr/v2m_quota_bytes/);
 
 
 
-=== TEST 6: a repeated key is no new job
+=== TEST 6: S22, a repeated key is no new job
 --- config
 v2m_quota_jobs 1;
 --- scenario
@@ -178,7 +178,7 @@ is_refused(http(PUT => '/upload', @head, 'Idempotency-Key' => 'two',
 
 
 
-=== TEST 7: what was refused counts no more, though its client still sends
+=== TEST 7: S22, what was refused counts no more, though its client still sends
 --- config
 v2m_quota_jobs 1;
 lingering_timeout 60s;

@@ -71,7 +71,7 @@ nothing_is_left($owner);
 
 
 
-=== TEST 2: 400, a form without a file, or with several
+=== TEST 2: S17, 400, a form without a file, or with several
 --- config
 access_log logs/jobs.log v2m;
 v2m_chunk_size 16k;
@@ -145,7 +145,7 @@ nothing_is_left($owner);
 
 
 
-=== TEST 4: 400, malformed chunks
+=== TEST 4: S15, 400, malformed chunks
 --- config
 access_log logs/jobs.log v2m;
 --- scenario
@@ -240,7 +240,7 @@ nothing_is_left($owner);
 
 
 
-=== TEST 9: 413, declared: before the body
+=== TEST 9: S15, 413, declared: before the body
 --- config
 access_log logs/jobs.log v2m;
 location /small {
@@ -263,7 +263,7 @@ nothing_is_left($owner);
 
 
 
-=== TEST 10: 413, without a length: while it arrives
+=== TEST 10: S15, 413, without a length: while it arrives
 --- config
 access_log logs/jobs.log v2m;
 v2m_chunk_size 16k;

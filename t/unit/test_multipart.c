@@ -402,13 +402,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_split),
-        cmocka_unit_test(test_like_the_delimiter),
-        cmocka_unit_test(test_forms_of_body),
-        cmocka_unit_test(test_many_parts),
+        { "S17 every split", test_every_split, NULL, NULL, NULL },
+        { "S17 like the delimiter", test_like_the_delimiter, NULL, NULL, NULL },
+        { "S17 preamble, epilogue", test_forms_of_body, NULL, NULL, NULL },
+        { "S17 many parts", test_many_parts, NULL, NULL, NULL },
         cmocka_unit_test(test_every_byte_is_data),
         cmocka_unit_test(test_boundary_of_dashes),
-        cmocka_unit_test(test_torture),
+        { "S17 torture", test_torture, NULL, NULL, NULL },
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

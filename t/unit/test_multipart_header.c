@@ -386,7 +386,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_transfer_encoding),
-        cmocka_unit_test(test_huge_header),
+        { "S17 huge header", test_huge_header, NULL, NULL, NULL },
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_extended_names),
         cmocka_unit_test(test_types),
