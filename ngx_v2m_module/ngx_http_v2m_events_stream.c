@@ -153,6 +153,13 @@ ngx_http_v2m_events_put(ngx_http_v2m_listener_t *listener,
     size_t                 i, capacity;
     ngx_http_v2m_event_t **grown;
 
+    if (listener->job[0] != '\0' && listener->taken
+        && listener->last == event->hash)
+    {
+        /* it was sent, or is pending */
+        return;
+    }
+
     for (i = 0; i < listener->count; i++) {
         if (ngx_strcmp(listener->pending[i]->id, event->id) == 0) {
             if (listener->pending[i]->updated_ms > event->updated_ms) {
@@ -162,15 +169,6 @@ ngx_http_v2m_events_put(ngx_http_v2m_listener_t *listener,
             ngx_http_v2m_events_remove(listener, i);
             break;
         }
-    }
-
-    if (listener->job[0] != '\0') {
-        if (listener->taken && listener->last == event->hash) {
-            return;
-        }
-
-        listener->taken = 1;
-        listener->last = event->hash;
     }
 
     if (listener->count == listener->capacity) {
@@ -196,6 +194,8 @@ ngx_http_v2m_events_put(ngx_http_v2m_listener_t *listener,
 
     event->refs++;
     listener->pending[listener->count++] = event;
+    listener->taken = 1;
+    listener->last = event->hash;
     listener->ending |= (listener->job[0] != '\0' && event->ended);
 
     ngx_http_v2m_events_wake(listener);

@@ -202,7 +202,7 @@ my $has = sub {
     wait_for(sub {
         $h2->read_frame(0) while $h2->readable;
         $h2->{streams}{$stream}{body} =~ $text;
-    }, "$text on $stream");
+    }, "$text on $stream, but: $h2->{streams}{$stream}{body}");
 };
 
 $has->($_, qr/"queued"/) for @streams;
