@@ -77,7 +77,7 @@ LOCAL_SOURCES     := $(wildcard workers/converter/local/*.c) \
                      workers/common/v2m_log.c
 
 PROGRAMS = $(B)/v2m-user $(B)/v2m-converter $(B)/v2m-transcode $(B)/v2m-convert \
-           $(B)/v2m-notifier $(B)/v2m-sweep $(B)/v2m-jobs
+           $(B)/v2m-notifier $(B)/v2m-sweep $(B)/v2m-jobs $(B)/v2m
 MODULE   = $(B)/ngx_http_v2m_module.so
 
 .PHONY: programs
@@ -110,6 +110,9 @@ $(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(COMMON_OBJ
 
 $(B)/v2m-sweep: $(call objects,$(wildcard workers/sweep/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+
+$(B)/v2m: $(call objects,$(wildcard client/*.c) core/v2m_error.c core/v2m_pause.c core/v2m_utf8.c)
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CURL_LIBS) -ljansson
 
 $(B)/v2m-jobs: $(call objects,$(wildcard workers/jobs/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)

@@ -1,8 +1,8 @@
 """The service does as web/openapi.yaml says, which it serves itself:
 schemathesis sends what the description allows, and what it forbids.
 
-V2M_OPENAPI_EXAMPLES (10) requests are tried for each operation and phase,
-drawn by V2M_OPENAPI_SEED (1).
+OPENAPI_EXAMPLES (10) requests are tried for each operation and phase,
+drawn by OPENAPI_SEED (1).
 """
 
 import os
@@ -26,8 +26,8 @@ def schemathesis(stack, folder, *arguments):
     done = subprocess.run(
         [SCHEMATHESIS, "--config-file", ROOT / "t" / "e2e" / "openapi.toml",
          "run", DESCRIPTION, "--url", stack.url, "--checks", "all",
-         "--max-examples", os.environ.get("V2M_OPENAPI_EXAMPLES", "10"),
-         "--seed", os.environ.get("V2M_OPENAPI_SEED", "1"),
+         "--max-examples", os.environ.get("OPENAPI_EXAMPLES", "10"),
+         "--seed", os.environ.get("OPENAPI_SEED", "1"),
          "--generation-database", "none", "--request-timeout", "30",
          *arguments],
         cwd=folder, env={**os.environ, "no_proxy": "*", "NO_COLOR": "1"},

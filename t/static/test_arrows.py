@@ -5,7 +5,7 @@ import re
 
 from tree import c_files, files, includes, read
 
-CODE = ("core/", "auth/", "workers/", "ngx_v2m_module/")
+CODE = ("core/", "auth/", "workers/", "ngx_v2m_module/", "client/")
 
 # What a folder may include beside its own files.
 ARROWS = {
@@ -26,6 +26,7 @@ ARROWS = {
     },
     "workers/notifier": {"workers/common": None, "core": None},
     "workers/sweep": {"workers/common": None, "core": None},
+    "client": {"core": {"v2m_error.h", "v2m_pause.h"}},
     "workers/jobs": {"workers/common": None, "core": None},
 }
 
@@ -38,7 +39,7 @@ LIBRARIES = {
     r"openssl/": {"auth/v2m_pkey.c"},
     r"crypt\.h": {"auth/v2m_password.c"},
     r"microhttpd\.h": {"workers/common/v2m_health.c"},
-    r"curl/": {"workers/notifier/v2m_smtp.c"},
+    r"curl/": {"workers/notifier/v2m_smtp.c", "client/v2m_call.c"},
     r"ebur128\.h": {"workers/converter/sandbox/v2m_loudness.c"},
     r"seccomp\.h": {"workers/converter/sandbox/v2m_sandbox.c"},
 }

@@ -4,7 +4,7 @@ import re
 
 from tree import ROOT, c_files, code, files, read
 
-CODE = ("core/", "auth/", "workers/", "ngx_v2m_module/")
+CODE = ("core/", "auth/", "workers/", "ngx_v2m_module/", "client/")
 
 
 def env_names():

@@ -1,0 +1,633 @@
+/*
+ * v2m: the service from the command line.
+ */
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "v2m_call.h"
+#include "v2m_jobs_client.h"
+
+#define V2M_CLI_LINE 1024
+
+typedef struct {
+    v2m_client_t client;
+    const char  *output; /* of download; NULL: the video's name */
+    int          json;
+    int          count;
+    char       **words; /* after the command and its options */
+} v2m_cli_t;
+
+typedef struct {
+    const char *name;
+    int         least; /* words */
+    int         most;
+    int (*run)(v2m_cli_t *cli);
+} v2m_cli_command_t;
+
+static const char v2m_cli_help[] =
+    "Usage: v2m COMMAND [options] [WORDS]\n"
+    "\n"
+    "Turns videos into MP3s with a v2m service.\n"
+    "\n"
+    "  login [URL]      ask for e-mail and password (or read them, a line "
+    "each,\n"
+    "                   from standard input), and keep the token\n"
+    "  logout           forget the token\n"
+    "  convert FILE...  upload, wait, and put the MP3 beside each file\n"
+    "  upload FILE...   upload only; prints the jobs' ids\n"
+    "  status ID...     what jobs are at\n"
+    "  wait ID...       wait until jobs are ready or failed\n"
+    "  download ID      fetch the MP3; goes on with what is there of it\n"
+    "  list             all your jobs, newest first\n"
+    "  delete ID...     remove jobs, their videos and MP3s\n"
+    "\n"
+    "  -o, --output=FILE      where download puts the MP3\n"
+    "      --json             print jobs as JSON, one on a line\n"
+    "  -q, --quiet            show no progress\n"
+    "  -h, --help             show this\n"
+    "\n"
+    "Options of a conversion, for convert and upload:\n"
+    "      --bitrate=KBITS    constant, 32 to 320\n"
+    "      --quality=NUMBER   variable: 0 (best, largest) to 9 (2)\n"
+    "      --track=NUMBER     which audio track, counted from 1\n"
+    "      --start=TIME       begin here: 83.5, or 1:23.5, or 1:02:03\n"
+    "      --end=TIME         end here, counted from the video's beginning\n"
+    "      --samplerate=HZ    8000 to 48000 (as the video has it)\n"
+    "      --channels=NUMBER  1 or 2 (as the video has them, at most 2)\n"
+    "      --loudnorm[=LUFS]  make it as loud as this, -31 to -8 (-16)\n"
+    "\n"
+    "It ends with 0 when all went well, 1 when something failed, 2 when it "
+    "was\n"
+    "called wrongly, 3 when the login is missing, wrong or expired, and 4 "
+    "when\n"
+    "the service is away or too busy.\n"
+    "\n"
+    "The environment: V2M_URL, the service; V2M_TOKEN, a token; otherwise "
+    "they\n"
+    "are those that login kept under $XDG_CONFIG_HOME/v2m (~/.config/v2m).\n";
+
+
+static void
+v2m_cli_on_signal(int number)
+{
+    (void) number;
+
+    v2m_call_interrupt();
+}
+
+
+static void
+v2m_cli_print(const v2m_cli_t *cli, const json_t *job)
+{
+    if (cli->json) {
+        json_dumpf(job, stdout, JSON_COMPACT);
+        putchar('\n');
+        return;
+    }
+
+    printf("%s  %-10s  %s", v2m_client_text(job, "id"),
+           v2m_client_text(job, "state"), v2m_client_text(job, "name"));
+
+    if (json_is_string(json_object_get(job, "reason"))) {
+        printf(": %s", v2m_client_text(job, "reason"));
+    }
+
+    putchar('\n');
+}
+
+
+static int
+v2m_cli_read_line(char *line, const char *what)
+{
+    if (fgets(line, V2M_CLI_LINE, stdin) == NULL) {
+        v2m_client_complain("there is no %s on standard input", what);
+        return 0;
+    }
+
+    line[strcspn(line, "\n")] = '\0';
+
+    return 1;
+}
+
+
+static int
+v2m_cli_login(v2m_cli_t *cli)
+{
+    int         result;
+    char        email[V2M_CLI_LINE], line[V2M_CLI_LINE], *password;
+    v2m_error_t error;
+
+    if (isatty(STDIN_FILENO)) {
+        fprintf(stderr, "E-mail: ");
+    }
+
+    if (!v2m_cli_read_line(email, "e-mail")) {
+        return V2M_CLIENT_USAGE;
+    }
+
+    if (isatty(STDIN_FILENO)) {
+        password = getpass("Password: ");
+    } else {
+        password = v2m_cli_read_line(line, "password") ? line : NULL;
+    }
+
+    if (password == NULL) {
+        return V2M_CLIENT_USAGE;
+    }
+
+    result = v2m_client_login(&cli->client, email, password);
+    explicit_bzero(password, strlen(password));
+
+    if (result == V2M_CLIENT_DONE
+        && v2m_account_save(&cli->client.account, &error) != V2M_OK)
+    {
+        v2m_client_complain("%s", error.text);
+        result = V2M_CLIENT_FAILED;
+    }
+
+    return result;
+}
+
+
+static int
+v2m_cli_logout(v2m_cli_t *cli)
+{
+    v2m_error_t error;
+
+    (void) cli;
+
+    if (v2m_account_forget(&error) != V2M_OK) {
+        v2m_client_complain("%s", error.text);
+        return V2M_CLIENT_FAILED;
+    }
+
+    return V2M_CLIENT_DONE;
+}
+
+
+/* Does it with each word; the first failure is what the program ends with. */
+static int
+v2m_cli_each(v2m_cli_t *cli, int (*one)(v2m_cli_t *cli, const char *word))
+{
+    int i, result, rc;
+
+    result = V2M_CLIENT_DONE;
+
+    for (i = 0; i < cli->count && !v2m_call_interrupted(); i++) {
+        rc = one(cli, cli->words[i]);
+
+        if (result == V2M_CLIENT_DONE) {
+            result = rc;
+        }
+    }
+
+    return result;
+}
+
+
+static int
+v2m_cli_upload_one(v2m_cli_t *cli, const char *path)
+{
+    int     result;
+    json_t *job;
+
+    result = v2m_client_upload(&cli->client, path, &job);
+
+    if (result == V2M_CLIENT_DONE) {
+        if (cli->json) {
+            v2m_cli_print(cli, job);
+        } else {
+            printf("%s\n", v2m_client_text(job, "id"));
+        }
+        json_decref(job);
+    }
+
+    return result;
+}
+
+
+static int
+v2m_cli_upload(v2m_cli_t *cli)
+{
+    return v2m_cli_each(cli, v2m_cli_upload_one);
+}
+
+
+static int
+v2m_cli_status_one(v2m_cli_t *cli, const char *id)
+{
+    int     result;
+    json_t *job;
+
+    result = v2m_client_status(&cli->client, id, &job);
+
+    if (result == V2M_CLIENT_DONE) {
+        v2m_cli_print(cli, job);
+        json_decref(job);
+    }
+
+    return result;
+}
+
+
+static int
+v2m_cli_status(v2m_cli_t *cli)
+{
+    return v2m_cli_each(cli, v2m_cli_status_one);
+}
+
+
+static int
+v2m_cli_wait_one(v2m_cli_t *cli, const char *id)
+{
+    int     result;
+    json_t *job;
+
+    result = v2m_client_wait(&cli->client, id, &job);
+
+    if (result == V2M_CLIENT_DONE) {
+        v2m_cli_print(cli, job);
+
+        if (strcmp(v2m_client_text(job, "state"), "failed") == 0) {
+            result = V2M_CLIENT_FAILED;
+        }
+
+        json_decref(job);
+    }
+
+    return result;
+}
+
+
+static int
+v2m_cli_wait(v2m_cli_t *cli)
+{
+    return v2m_cli_each(cli, v2m_cli_wait_one);
+}
+
+
+/* The name with ".mp3" instead of its ending; malloc'ed. */
+static char *
+v2m_cli_mp3_name(const char *name)
+{
+    char       *mp3;
+    size_t      length;
+    const char *slash, *dot;
+
+    slash = strrchr(name, '/');
+    dot = strrchr(name, '.');
+
+    length = dot != NULL && dot > (slash != NULL ? slash + 1 : name)
+                 ? (size_t) (dot - name)
+                 : strlen(name);
+
+    return asprintf(&mp3, "%.*s.mp3", (int) length, name) < 0 ? NULL : mp3;
+}
+
+
+/* Fetches the MP3 of a job that has come to its end, and prints the job. */
+static int
+v2m_cli_fetch(v2m_cli_t *cli, const json_t *job, const char *path)
+{
+    int result;
+
+    if (strcmp(v2m_client_text(job, "state"), "ready") != 0) {
+        v2m_client_complain("%s: the job is %s%s%s", v2m_client_text(job, "id"),
+                            v2m_client_text(job, "state"),
+                            v2m_client_text(job, "reason")[0] ? ": " : "",
+                            v2m_client_text(job, "reason"));
+        return V2M_CLIENT_FAILED;
+    }
+
+    result = v2m_client_download(&cli->client, job, path);
+
+    if (result == V2M_CLIENT_DONE) {
+        if (cli->json) {
+            v2m_cli_print(cli, job);
+        } else {
+            printf("%s\n", path);
+        }
+    }
+
+    return result;
+}
+
+
+static int
+v2m_cli_download(v2m_cli_t *cli)
+{
+    int         result;
+    char       *path;
+    json_t     *job;
+    const char *name, *slash;
+
+    result = v2m_client_status(&cli->client, cli->words[0], &job);
+    if (result != V2M_CLIENT_DONE) {
+        return result;
+    }
+
+    name = v2m_client_text(job, "name");
+    slash = strrchr(name, '/');
+    name = slash != NULL ? slash + 1 : name;
+
+    path = cli->output != NULL
+               ? strdup(cli->output)
+               : v2m_cli_mp3_name(name[0] != '\0' ? name : "video");
+
+    result = path != NULL ? v2m_cli_fetch(cli, job, path) : V2M_CLIENT_FAILED;
+
+    free(path);
+    json_decref(job);
+
+    return result;
+}
+
+
+/* All are uploaded first, so that they are converted side by side. */
+static int
+v2m_cli_convert(v2m_cli_t *cli)
+{
+    int      i, rc, result;
+    char    *path;
+    json_t **jobs, *job;
+
+    result = V2M_CLIENT_DONE;
+
+    jobs = calloc(cli->count, sizeof(*jobs));
+    if (jobs == NULL) {
+        v2m_client_complain("out of memory");
+        return V2M_CLIENT_FAILED;
+    }
+
+    for (i = 0; i < cli->count && !v2m_call_interrupted(); i++) {
+        rc = v2m_client_upload(&cli->client, cli->words[i], &jobs[i]);
+        result = result == V2M_CLIENT_DONE ? rc : result;
+    }
+
+    for (i = 0; i < cli->count; i++) {
+        if (jobs[i] == NULL) {
+            continue;
+        }
+
+        if (v2m_call_interrupted()) {
+            v2m_client_complain("%s is job %s: v2m wait, v2m download go on",
+                                cli->words[i], v2m_client_text(jobs[i], "id"));
+            result = V2M_CLIENT_FAILED;
+
+        } else {
+            path = v2m_cli_mp3_name(cli->words[i]);
+            rc = v2m_client_wait(&cli->client, v2m_client_text(jobs[i], "id"),
+                                 &job);
+
+            if (rc == V2M_CLIENT_DONE) {
+                rc = path != NULL ? v2m_cli_fetch(cli, job, path)
+                                  : V2M_CLIENT_FAILED;
+                json_decref(job);
+            }
+
+            result = result == V2M_CLIENT_DONE ? rc : result;
+            free(path);
+        }
+
+        json_decref(jobs[i]);
+    }
+
+    free(jobs);
+
+    return result;
+}
+
+
+static int
+v2m_cli_list(v2m_cli_t *cli)
+{
+    int     result;
+    size_t  i;
+    json_t *jobs, *job;
+
+    result = v2m_client_list(&cli->client, &jobs);
+
+    if (result == V2M_CLIENT_DONE) {
+        json_array_foreach(jobs, i, job)
+        {
+            v2m_cli_print(cli, job);
+        }
+    }
+
+    json_decref(jobs);
+
+    return result;
+}
+
+
+static int
+v2m_cli_delete_one(v2m_cli_t *cli, const char *id)
+{
+    return v2m_client_delete(&cli->client, id);
+}
+
+
+static int
+v2m_cli_delete(v2m_cli_t *cli)
+{
+    return v2m_cli_each(cli, v2m_cli_delete_one);
+}
+
+
+static const v2m_cli_command_t v2m_cli_commands[] = {
+    { "login", 0, 1, v2m_cli_login },
+    { "logout", 0, 0, v2m_cli_logout },
+    { "convert", 1, 1000000, v2m_cli_convert },
+    { "upload", 1, 1000000, v2m_cli_upload },
+    { "status", 1, 1000000, v2m_cli_status },
+    { "wait", 1, 1000000, v2m_cli_wait },
+    { "download", 1, 1, v2m_cli_download },
+    { "list", 0, 0, v2m_cli_list },
+    { "delete", 1, 1000000, v2m_cli_delete },
+};
+
+
+static const v2m_cli_command_t *
+v2m_cli_find(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(v2m_cli_commands) / sizeof(v2m_cli_commands[0]); i++)
+    {
+        if (strcmp(v2m_cli_commands[i].name, name) == 0) {
+            return &v2m_cli_commands[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Appends an option to the query; the service says whether it is usable. */
+static int
+v2m_cli_add_option(char **query, const char *name, const char *value)
+{
+    int   length;
+    char *escaped, *longer;
+
+    escaped = v2m_call_escape(value);
+    length = escaped != NULL
+                 ? asprintf(&longer, "%s%s%s=%s", *query,
+                            (*query)[0] != '\0' ? "&" : "", name, escaped)
+                 : -1;
+    free(escaped);
+
+    if (length < 0) {
+        v2m_client_complain("out of memory");
+        return 0;
+    }
+
+    free(*query);
+    *query = longer;
+
+    return 1;
+}
+
+
+static int
+v2m_cli_read(v2m_cli_t *cli, char **query, int argc, char **argv)
+{
+    int letter, index;
+
+    static const struct option list[] = {
+        { "bitrate", required_argument, NULL, 'c' },
+        { "quality", required_argument, NULL, 'c' },
+        { "track", required_argument, NULL, 'c' },
+        { "start", required_argument, NULL, 'c' },
+        { "end", required_argument, NULL, 'c' },
+        { "samplerate", required_argument, NULL, 'c' },
+        { "channels", required_argument, NULL, 'c' },
+        { "loudnorm", optional_argument, NULL, 'c' },
+        { "output", required_argument, NULL, 'o' },
+        { "json", no_argument, NULL, 'j' },
+        { "quiet", no_argument, NULL, 'q' },
+        { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+    };
+
+    while ((letter = getopt_long(argc, argv, "o:qh", list, &index)) != -1) {
+        switch (letter) {
+        case 'c':
+            if (!v2m_cli_add_option(query, list[index].name,
+                                    optarg != NULL ? optarg : "on"))
+            {
+                return V2M_CLIENT_FAILED;
+            }
+            break;
+
+        case 'o':
+            cli->output = optarg;
+            break;
+
+        case 'j':
+            cli->json = 1;
+            break;
+
+        case 'q':
+            cli->client.progress = 0;
+            break;
+
+        case 'h':
+            fputs(v2m_cli_help, stdout);
+            exit(V2M_CLIENT_DONE);
+
+        default: /* getopt_long() said what is wrong */
+            return V2M_CLIENT_USAGE;
+        }
+    }
+
+    cli->words = argv + optind;
+    cli->count = argc - optind;
+
+    return V2M_CLIENT_DONE;
+}
+
+
+static int
+v2m_cli_run(v2m_cli_t *cli)
+{
+    int                      login;
+    v2m_error_t              error;
+    const v2m_cli_command_t *command;
+
+    command = cli->count > 0 ? v2m_cli_find(cli->words[0]) : NULL;
+
+    if (command == NULL) {
+        v2m_client_complain("a command is needed, see v2m --help");
+        return V2M_CLIENT_USAGE;
+    }
+
+    cli->words++;
+    cli->count--;
+
+    if (cli->count < command->least || cli->count > command->most) {
+        v2m_client_complain("%s: too %s words, see v2m --help", command->name,
+                            cli->count < command->least ? "few" : "many");
+        return V2M_CLIENT_USAGE;
+    }
+
+    if (command->run == v2m_cli_logout) {
+        return v2m_cli_logout(cli);
+    }
+
+    login = command->run == v2m_cli_login && cli->count == 1;
+
+    if (v2m_account_load(&cli->client.account, login ? cli->words[0] : NULL,
+                         &error)
+        != V2M_OK)
+    {
+        v2m_client_complain("%s", error.text);
+        return V2M_CLIENT_USAGE;
+    }
+
+    return command->run(cli);
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int              result;
+    char            *query;
+    v2m_cli_t        cli;
+    v2m_error_t      error;
+    struct sigaction action;
+
+    memset(&cli, 0, sizeof(cli));
+    memset(&action, 0, sizeof(action));
+    cli.client.progress = isatty(STDERR_FILENO);
+
+    action.sa_handler = v2m_cli_on_signal;
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+
+    query = strdup("");
+
+    if (query == NULL || v2m_call_init(&error) != V2M_OK) {
+        v2m_client_complain("out of memory");
+        free(query);
+        return V2M_CLIENT_FAILED;
+    }
+
+    result = v2m_cli_read(&cli, &query, argc, argv);
+
+    if (result == V2M_CLIENT_DONE) {
+        cli.client.query = query;
+        result = v2m_cli_run(&cli);
+    }
+
+    v2m_account_free(&cli.client.account);
+    v2m_call_exit();
+    free(query);
+
+    return result;
+}

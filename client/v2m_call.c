@@ -1,0 +1,355 @@
+#include "v2m_call.h"
+
+#include <curl/curl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "v2m_pause.h"
+
+#define V2M_CALL_TRIES    5
+#define V2M_CALL_FIRST_MS 500
+#define V2M_CALL_MOST_MS  10000
+#define V2M_CALL_WAIT_S   60 /* no Retry-After is waited for longer */
+#define V2M_CALL_ANSWER   (16 * 1024 * 1024) /* bytes, 100 jobs fit easily */
+
+typedef struct {
+    const v2m_call_t  *call;
+    v2m_call_answer_t *answer;
+    CURL              *curl;
+    struct curl_slist *headers;
+    char               fault[CURL_ERROR_SIZE];
+    int                percent;
+    int                wrote; /* something of it is in "out" */
+} v2m_call_state_t;
+
+static volatile sig_atomic_t v2m_call_stop;
+
+
+int
+v2m_call_init(v2m_error_t *error)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        return v2m_error_set(error, V2M_ERROR, "curl_global_init() failed");
+    }
+
+    return V2M_OK;
+}
+
+
+void
+v2m_call_exit(void)
+{
+    curl_global_cleanup();
+}
+
+
+void
+v2m_call_interrupt(void)
+{
+    v2m_call_stop = 1;
+}
+
+
+int
+v2m_call_interrupted(void)
+{
+    return v2m_call_stop;
+}
+
+
+char *
+v2m_call_escape(const char *text)
+{
+    char *escaped, *copy;
+
+    escaped = curl_easy_escape(NULL, text, 0);
+    copy = escaped != NULL ? strdup(escaped) : NULL;
+    curl_free(escaped);
+
+    return copy;
+}
+
+
+static size_t
+v2m_call_take(char *bytes, size_t size, size_t count, void *data)
+{
+    char              *text;
+    size_t             length;
+    v2m_call_state_t  *state = data;
+    v2m_call_answer_t *answer = state->answer;
+
+    length = size * count;
+
+    curl_easy_getinfo(state->curl, CURLINFO_RESPONSE_CODE, &answer->status);
+
+    if (state->call->out != NULL && answer->status / 100 == 2) {
+        /* not the range, but the whole of another version */
+        if (!state->wrote && state->call->from > 0 && answer->status == 200
+            && (fseeko(state->call->out, 0, SEEK_SET) != 0
+                || ftruncate(fileno(state->call->out), 0) != 0))
+        {
+            return 0;
+        }
+
+        state->wrote = 1;
+        return fwrite(bytes, 1, length, state->call->out);
+    }
+
+    if (answer->length + length > V2M_CALL_ANSWER) {
+        return 0;
+    }
+
+    text = realloc(answer->text, answer->length + length + 1);
+    if (text == NULL) {
+        return 0;
+    }
+
+    memcpy(text + answer->length, bytes, length);
+    answer->text = text;
+    answer->length += length;
+    text[answer->length] = '\0';
+
+    return length;
+}
+
+
+static size_t
+v2m_call_give(char *bytes, size_t size, size_t count, void *data)
+{
+    v2m_call_state_t *state = data;
+    size_t            length;
+
+    length = fread(bytes, size, count, state->call->body);
+
+    return length == 0 && ferror(state->call->body) ? CURL_READFUNC_ABORT
+                                                    : length * size;
+}
+
+
+/* libcurl sends a body again when a kept connection had ended. */
+static int
+v2m_call_seek(void *data, curl_off_t offset, int origin)
+{
+    v2m_call_state_t *state = data;
+
+    return fseeko(state->call->body, offset, origin) == 0 ? CURL_SEEKFUNC_OK
+                                                          : CURL_SEEKFUNC_FAIL;
+}
+
+
+static int
+v2m_call_progress(void *data, curl_off_t download, curl_off_t downloaded,
+                  curl_off_t upload, curl_off_t uploaded)
+{
+    int               percent;
+    v2m_call_state_t *state = data;
+    int64_t           done, all;
+
+    done = downloaded + uploaded + (download > 0 ? state->call->from : 0);
+    all = download + upload + (download > 0 ? state->call->from : 0);
+
+    if (state->call->label != NULL && all > 0) {
+        percent = (int) (done * 100 / all);
+
+        if (percent != state->percent) {
+            state->percent = percent;
+            fprintf(stderr, "\r\033[K%s  %d %%", state->call->label, percent);
+        }
+    }
+
+    return v2m_call_stop;
+}
+
+
+static int
+v2m_call_header(v2m_call_state_t *state, const char *name, const char *value)
+{
+    char               line[1024];
+    struct curl_slist *headers;
+
+    snprintf(line, sizeof(line), "%s: %s", name, value);
+
+    headers = curl_slist_append(state->headers, line);
+    if (headers == NULL) {
+        return 0;
+    }
+
+    state->headers = headers;
+
+    return 1;
+}
+
+
+static int
+v2m_call_prepare(v2m_call_state_t *state, v2m_error_t *error)
+{
+    char              range[32];
+    CURL             *curl;
+    struct stat       status;
+    const v2m_call_t *call = state->call;
+
+    state->curl = curl = curl_easy_init();
+
+    if (curl == NULL || !v2m_call_header(state, "Accept", "application/json")
+        || (call->key != NULL
+            && !v2m_call_header(state, "Idempotency-Key", call->key))
+        || (call->from > 0
+            && !v2m_call_header(state, "If-Range", call->version))
+        || (call->body != NULL
+            && !v2m_call_header(state, "Content-Type",
+                                "application/octet-stream")))
+    {
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
+
+    curl_easy_setopt(curl, CURLOPT_URL, call->url);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, state->headers);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "v2m");
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, state->fault);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 15L);
+    /* a minute with less than a byte a second is a connection that is gone */
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 60L);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, v2m_call_take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, state);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, v2m_call_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, state);
+
+    if (call->token != NULL) {
+        curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long) CURLAUTH_BEARER);
+        curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, call->token);
+    }
+
+    if (call->email != NULL) {
+        curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long) CURLAUTH_BASIC);
+        curl_easy_setopt(curl, CURLOPT_USERNAME, call->email);
+        curl_easy_setopt(curl, CURLOPT_PASSWORD, call->password);
+    }
+
+    if (call->from > 0) {
+        snprintf(range, sizeof(range), "%lld-", (long long) call->from);
+        curl_easy_setopt(curl, CURLOPT_RANGE, range);
+    }
+
+    if (call->body != NULL) {
+        if (fstat(fileno(call->body), &status) != 0
+            || fseeko(call->body, 0, SEEK_SET) != 0)
+        {
+            return v2m_error_set(error, V2M_ERROR, "the file cannot be read");
+        }
+
+        curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
+                         (curl_off_t) status.st_size);
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, v2m_call_give);
+        curl_easy_setopt(curl, CURLOPT_READDATA, state);
+        curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, v2m_call_seek);
+        curl_easy_setopt(curl, CURLOPT_SEEKDATA, state);
+    }
+
+    return V2M_OK;
+}
+
+
+/* Makes the call once; *wait_s: what Retry-After says, 0: nothing. */
+static int
+v2m_call_once(v2m_call_state_t *state, long *wait_s, v2m_error_t *error)
+{
+    int        rc;
+    CURLcode   code;
+    curl_off_t wait;
+
+    free(state->answer->text);
+    memset(state->answer, 0, sizeof(*state->answer));
+    state->percent = -1;
+    wait = 0;
+
+    rc = v2m_call_prepare(state, error);
+
+    if (rc == V2M_OK) {
+        code = curl_easy_perform(state->curl);
+
+        curl_easy_getinfo(state->curl, CURLINFO_RESPONSE_CODE,
+                          &state->answer->status);
+        curl_easy_getinfo(state->curl, CURLINFO_RETRY_AFTER, &wait);
+
+        if (state->call->label != NULL && state->percent >= 0) {
+            fputs("\r\033[K", stderr);
+        }
+
+        if (v2m_call_stop) {
+            rc = v2m_error_set(error, V2M_ERROR, "interrupted");
+
+        } else if (code == CURLE_WRITE_ERROR || code == CURLE_READ_ERROR
+                   || code == CURLE_ABORTED_BY_CALLBACK)
+        {
+            rc = v2m_error_set(error, V2M_ERROR,
+                               "a file could not be read or written");
+
+        } else if (code != CURLE_OK && state->answer->status < 400) {
+            rc = v2m_error_set(error, V2M_UNAVAILABLE, "%.200s",
+                               state->fault[0] != '\0'
+                                   ? state->fault
+                                   : curl_easy_strerror(code));
+        }
+    }
+
+    *wait_s = (long) wait;
+    curl_easy_cleanup(state->curl);
+    curl_slist_free_all(state->headers);
+    state->headers = NULL;
+
+    return rc;
+}
+
+
+int
+v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer, v2m_error_t *error)
+{
+    int              rc, again, tries;
+    long             wait_s;
+    int64_t          pause_ms;
+    struct timespec  pause;
+    v2m_call_state_t state;
+
+    memset(&state, 0, sizeof(state));
+    memset(answer, 0, sizeof(*answer));
+    state.call = call;
+    state.answer = answer;
+
+    for (tries = 0;; tries++) {
+        rc = v2m_call_once(&state, &wait_s, error);
+
+        again = rc == V2M_UNAVAILABLE
+                || (rc == V2M_OK
+                    && (answer->status == 429 || answer->status == 503));
+
+        if (!again || state.wrote || tries + 1 == V2M_CALL_TRIES
+            || wait_s > V2M_CALL_WAIT_S)
+        {
+            return rc;
+        }
+
+        pause_ms = v2m_pause_ms(tries, V2M_CALL_FIRST_MS, V2M_CALL_MOST_MS);
+
+        if (pause_ms < wait_s * 1000) {
+            pause_ms = wait_s * 1000;
+        }
+
+        pause.tv_sec = pause_ms / 1000;
+        pause.tv_nsec = pause_ms % 1000 * 1000000;
+
+        /* a signal ends the pause */
+        if (nanosleep(&pause, NULL) != 0 && v2m_call_stop) {
+            return v2m_error_set(error, V2M_ERROR, "interrupted");
+        }
+    }
+}

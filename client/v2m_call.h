@@ -1,0 +1,57 @@
+/*
+ * One call of the service over HTTP: the one place of the client that uses
+ * libcurl.  Certificates are verified, redirects are not followed, and no
+ * secret leaves but in the Authorization header.
+ */
+
+#ifndef V2M_CALL_H
+#define V2M_CALL_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "v2m_error.h"
+
+/* Zeroed before its fields are set; strings and files stay the caller's. */
+typedef struct {
+    const char *url;
+    const char *method;
+    const char *token; /* NULL: none */
+    const char *email; /* HTTP Basic instead, with password; NULL: none */
+    const char *password;
+    FILE       *body;    /* sent from its beginning; NULL: none */
+    const char *key;     /* Idempotency-Key; NULL: none */
+    FILE       *out;     /* takes what a 2xx brings; NULL: the answer does */
+    int64_t     from;    /* > 0: ask for the range from here on, if ... */
+    const char *version; /* ... it is still this one (If-Range) */
+    const char *label;   /* shown with the progress; NULL: not shown */
+} v2m_call_t;
+
+typedef struct {
+    long   status;
+    char  *text; /* malloc'ed; NULL: nothing came */
+    size_t length;
+} v2m_call_answer_t;
+
+/* Once, before the first call and before threads are made. */
+int  v2m_call_init(v2m_error_t *error);
+void v2m_call_exit(void);
+
+/* The part of an URL, percent-encoded; malloc'ed, NULL when out of memory. */
+char *v2m_call_escape(const char *text);
+
+/*
+ * Makes the call; one that the service cannot serve now (429, 503), or that
+ * does not reach it, is tried again with growing pauses, as long as
+ * Retry-After says when that is longer, five times in all; not one with "out"
+ * of which something came.  V2M_UNAVAILABLE: there was no answer.
+ * V2M_ERROR: "out" or "body" failed, or the call was interrupted.
+ */
+int v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer,
+             v2m_error_t *error);
+
+/* Ends a call that is under way; for a signal handler. */
+void v2m_call_interrupt(void);
+int  v2m_call_interrupted(void);
+
+#endif /* V2M_CALL_H */

@@ -1,0 +1,435 @@
+#include "v2m_jobs_client.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "v2m_call.h"
+
+#define V2M_CLIENT_POLL_FIRST_MS 200
+#define V2M_CLIENT_POLL_MOST_MS  2000
+#define V2M_CLIENT_PATH          4096
+
+
+void
+v2m_client_complain(const char *format, ...)
+{
+    va_list arguments;
+
+    fputs("v2m: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+
+const char *
+v2m_client_text(const json_t *job, const char *name)
+{
+    const char *text;
+
+    text = json_string_value(json_object_get(job, name));
+
+    return text != NULL ? text : "";
+}
+
+
+/* What the service says of an error, and what follows from it. */
+static int
+v2m_client_refused(const v2m_call_answer_t *answer)
+{
+    json_t     *problem;
+    const char *detail;
+
+    problem = answer->text != NULL
+                  ? json_loadb(answer->text, answer->length, 0, NULL)
+                  : NULL;
+    detail = v2m_client_text(problem, "detail");
+
+    if (detail[0] != '\0') {
+        v2m_client_complain("%s", detail);
+    } else {
+        v2m_client_complain("the service answered with status %ld",
+                            answer->status);
+    }
+
+    json_decref(problem);
+
+    switch (answer->status) {
+    case 401:
+        return V2M_CLIENT_DENIED;
+
+    case 429:
+    case 503:
+        return V2M_CLIENT_AWAY;
+
+    default:
+        return V2M_CLIENT_FAILED;
+    }
+}
+
+
+/* One call; the path is put after the service's address.  *value: the JSON of
+ * the answer; value may be NULL. */
+static int
+v2m_client_call(v2m_client_t *client, v2m_call_t *call, const char *path,
+                json_t **value)
+{
+    int               rc, result;
+    char             *url;
+    v2m_error_t       error;
+    v2m_call_answer_t answer;
+
+    if (client->account.token == NULL && call->email == NULL) {
+        v2m_client_complain("log in first: v2m login");
+        return V2M_CLIENT_DENIED;
+    }
+
+    if (asprintf(&url, "%s%s", client->account.url, path) < 0) {
+        v2m_client_complain("out of memory");
+        return V2M_CLIENT_FAILED;
+    }
+
+    call->url = url;
+    call->token = call->email == NULL ? client->account.token : NULL;
+
+    rc = v2m_call(call, &answer, &error);
+
+    if (rc != V2M_OK) {
+        v2m_client_complain("%s", error.text);
+        result = rc == V2M_UNAVAILABLE ? V2M_CLIENT_AWAY : V2M_CLIENT_FAILED;
+
+    } else if (answer.status / 100 != 2) {
+        result = v2m_client_refused(&answer);
+
+    } else {
+        result = V2M_CLIENT_DONE;
+
+        if (value != NULL) {
+            *value = json_loadb(answer.text != NULL ? answer.text : "",
+                                answer.length, 0, NULL);
+
+            if (*value == NULL) {
+                v2m_client_complain("the answer is not that of v2m");
+                result = V2M_CLIENT_FAILED;
+            }
+        }
+    }
+
+    if (answer.text != NULL) {
+        explicit_bzero(answer.text, answer.length);
+    }
+
+    free(answer.text);
+    free(url);
+
+    return result;
+}
+
+
+int
+v2m_client_login(v2m_client_t *client, const char *email, const char *password)
+{
+    int         result;
+    json_t     *answer;
+    v2m_call_t  call;
+    const char *token;
+
+    memset(&call, 0, sizeof(call));
+    call.method = "POST";
+    call.email = email;
+    call.password = password;
+
+    result = v2m_client_call(client, &call, "/login", &answer);
+
+    if (result == V2M_CLIENT_DONE) {
+        token = v2m_client_text(answer, "access_token");
+        client->account.token = token[0] != '\0' ? strdup(token) : NULL;
+
+        if (client->account.token == NULL) {
+            v2m_client_complain("the answer is not that of v2m");
+            result = V2M_CLIENT_FAILED;
+        }
+
+        json_decref(answer);
+    }
+
+    return result;
+}
+
+
+static int
+v2m_client_key(char key[33])
+{
+    size_t        i;
+    unsigned char bytes[16];
+
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t) sizeof(bytes)) {
+        return 0;
+    }
+
+    for (i = 0; i < sizeof(bytes); i++) {
+        sprintf(key + 2 * i, "%02x", bytes[i]);
+    }
+
+    return 1;
+}
+
+
+int
+v2m_client_upload(v2m_client_t *client, const char *path, json_t **job)
+{
+    int         result;
+    char        key[33], *name, *target;
+    FILE       *file;
+    v2m_call_t  call;
+    const char *slash;
+
+    file = fopen(path, "re");
+    if (file == NULL) {
+        v2m_client_complain("%s: %s", path, strerror(errno));
+        return V2M_CLIENT_FAILED;
+    }
+
+    slash = strrchr(path, '/');
+    slash = slash != NULL ? slash + 1 : path;
+    name = v2m_call_escape(slash);
+
+    if (name == NULL || !v2m_client_key(key)
+        || asprintf(&target, "/upload/%s%s%s", name,
+                    client->query[0] != '\0' ? "?" : "", client->query)
+               < 0)
+    {
+        v2m_client_complain("out of memory");
+        free(name);
+        fclose(file);
+        return V2M_CLIENT_FAILED;
+    }
+
+    memset(&call, 0, sizeof(call));
+    call.method = "PUT";
+    call.body = file;
+    call.key = key;
+    call.label = client->progress ? slash : NULL;
+
+    result = v2m_client_call(client, &call, target, job);
+
+    free(target);
+    free(name);
+    fclose(file);
+
+    return result;
+}
+
+
+/* 24 hex digits; nothing else becomes part of an address or a file's name. */
+static int
+v2m_client_is_id(const char *text)
+{
+    return strlen(text) == 24 && strspn(text, "0123456789abcdefABCDEF") == 24;
+}
+
+
+static int
+v2m_client_job(v2m_client_t *client, const char *method, const char *id,
+               json_t **job)
+{
+    char       path[64];
+    v2m_call_t call;
+
+    if (!v2m_client_is_id(id)) {
+        v2m_client_complain("there is no such job: %s", id);
+        return V2M_CLIENT_FAILED;
+    }
+
+    snprintf(path, sizeof(path), "/jobs/%s", id);
+
+    memset(&call, 0, sizeof(call));
+    call.method = method;
+
+    return v2m_client_call(client, &call, path, job);
+}
+
+
+int
+v2m_client_status(v2m_client_t *client, const char *id, json_t **job)
+{
+    return v2m_client_job(client, "GET", id, job);
+}
+
+
+int
+v2m_client_delete(v2m_client_t *client, const char *id)
+{
+    return v2m_client_job(client, "DELETE", id, NULL);
+}
+
+
+int
+v2m_client_wait(v2m_client_t *client, const char *id, json_t **job)
+{
+    int             result;
+    long            pause_ms;
+    const char     *state;
+    struct timespec pause;
+
+    for (pause_ms = V2M_CLIENT_POLL_FIRST_MS;; pause_ms += pause_ms / 4) {
+        result = v2m_client_status(client, id, job);
+        if (result != V2M_CLIENT_DONE) {
+            return result;
+        }
+
+        state = v2m_client_text(*job, "state");
+
+        if (client->progress) {
+            fprintf(stderr, "\r\033[K%s  %s", v2m_client_text(*job, "name"),
+                    state);
+        }
+
+        if (strcmp(state, "ready") == 0 || strcmp(state, "failed") == 0) {
+            if (client->progress) {
+                fputs("\r\033[K", stderr);
+            }
+            return V2M_CLIENT_DONE;
+        }
+
+        json_decref(*job);
+        *job = NULL;
+
+        if (pause_ms > V2M_CLIENT_POLL_MOST_MS) {
+            pause_ms = V2M_CLIENT_POLL_MOST_MS;
+        }
+
+        pause.tv_sec = pause_ms / 1000;
+        pause.tv_nsec = pause_ms % 1000 * 1000000;
+        nanosleep(&pause, NULL);
+
+        if (v2m_call_interrupted()) {
+            v2m_client_complain("interrupted; to go on: v2m wait %s", id);
+            return V2M_CLIENT_FAILED;
+        }
+    }
+}
+
+
+int
+v2m_client_list(v2m_client_t *client, json_t **jobs)
+{
+    int        result;
+    char       path[128];
+    json_t    *page;
+    v2m_call_t call;
+
+    *jobs = json_array();
+    strcpy(path, "/jobs?limit=100");
+
+    do {
+        memset(&call, 0, sizeof(call));
+        call.method = "GET";
+
+        result = v2m_client_call(client, &call, path, &page);
+        if (result != V2M_CLIENT_DONE) {
+            return result;
+        }
+
+        json_array_extend(*jobs, json_object_get(page, "jobs"));
+        snprintf(path, sizeof(path), "/jobs?limit=100&after=%.24s",
+                 v2m_client_text(page, "next"));
+        result = json_is_string(json_object_get(page, "next"));
+        json_decref(page);
+    } while (result);
+
+    return V2M_CLIENT_DONE;
+}
+
+
+/* Gets what is missing of the part.  Its name has the file's id: what is there
+ * already is of this very MP3. */
+static int
+v2m_client_fetch(v2m_client_t *client, const json_t *job, FILE *part)
+{
+    char       path[64], version[32];
+    v2m_call_t call;
+
+    snprintf(path, sizeof(path), "/download?fid=%.24s",
+             v2m_client_text(job, "mp3_fid"));
+    snprintf(version, sizeof(version), "\"%.24s\"",
+             v2m_client_text(job, "mp3_fid"));
+
+    memset(&call, 0, sizeof(call));
+    call.method = "GET";
+    call.out = part;
+    call.from = ftello(part);
+    call.version = version;
+    call.label = client->progress ? v2m_client_text(job, "name") : NULL;
+
+    return v2m_client_call(client, &call, path, NULL);
+}
+
+
+int
+v2m_client_download(v2m_client_t *client, const json_t *job, const char *path)
+{
+    int     result;
+    char    name[V2M_CLIENT_PATH];
+    FILE   *part;
+    int64_t size;
+
+    size = json_integer_value(json_object_get(job, "mp3_size"));
+
+    if (!v2m_client_is_id(v2m_client_text(job, "mp3_fid"))) {
+        v2m_client_complain("the answer is not that of v2m");
+        return V2M_CLIENT_FAILED;
+    }
+
+    if (snprintf(name, sizeof(name), "%s.%.24s.part", path,
+                 v2m_client_text(job, "mp3_fid"))
+        >= (int) sizeof(name))
+    {
+        v2m_client_complain("the file's name is too long");
+        return V2M_CLIENT_FAILED;
+    }
+
+    part = fopen(name, "ae");
+    if (part == NULL || fseeko(part, 0, SEEK_END) != 0) {
+        v2m_client_complain("%s: %s", name, strerror(errno));
+        return V2M_CLIENT_FAILED;
+    }
+
+    /* longer than it can be: not ours */
+    if (ftello(part) > size && ftruncate(fileno(part), 0) == 0) {
+        fseeko(part, 0, SEEK_END);
+    }
+
+    result = ftello(part) < size ? v2m_client_fetch(client, job, part)
+                                 : V2M_CLIENT_DONE;
+
+    if (result == V2M_CLIENT_DONE && ftello(part) != size) {
+        v2m_client_complain("the MP3 is not as long as its job says");
+        result = V2M_CLIENT_FAILED;
+    }
+
+    if (fclose(part) != 0 && result == V2M_CLIENT_DONE) {
+        v2m_client_complain("%s: %s", name, strerror(errno));
+        result = V2M_CLIENT_FAILED;
+    }
+
+    if (result != V2M_CLIENT_DONE) {
+        v2m_client_complain("what is there is in %s; the same command goes on "
+                            "with it",
+                            name);
+        return result;
+    }
+
+    if (rename(name, path) != 0) {
+        v2m_client_complain("%s: %s", path, strerror(errno));
+        return V2M_CLIENT_FAILED;
+    }
+
+    return V2M_CLIENT_DONE;
+}
