@@ -45,10 +45,12 @@ def test_it_is_served(stack):
 
 
 def test_calls_with_a_token(stack, tmp_path):
+    """But for the stream of events that has no end."""
     token = Client(stack.url, stack.user, stack.password).login().token
     output = schemathesis(stack, tmp_path, "--exclude-path", "/login",
+                          "--exclude-path", "/jobs/events",
                           "--header", f"Authorization: Bearer {token}")
-    assert "Tested: 12" in output, output
+    assert "Tested: 13" in output, output
 
 
 def test_login(stack, tmp_path):
