@@ -43,7 +43,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: reload
+=== TEST 1: F8, reload
 --- config
 v2m_chunk_size 16k;
 --- scenario
@@ -123,7 +123,7 @@ wait_for(sub { !is_running($old) }, 'the old worker to end');
 
 
 
-=== TEST 3: a worker that is told to quit
+=== TEST 3: F8, a worker that is told to quit
 --- config
 v2m_chunk_size 16k;
 --- scenario
@@ -165,7 +165,7 @@ wait_for(sub { !is_running($old) }, 'the old worker to end');
 
 
 
-=== TEST 5: a worker that is killed leaves a record for the sweep
+=== TEST 5: F8, a worker that is killed leaves a record for the sweep
 --- config
 v2m_chunk_size 16k;
 --- scenario

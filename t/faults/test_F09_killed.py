@@ -2,6 +2,7 @@
 any moment: one MP3, one mail, and nothing else is left."""
 
 import datetime
+import os
 import random
 import subprocess
 
@@ -43,12 +44,16 @@ def test_converter_at(line, point):  # noqa: F811
     line.over(job)
 
 
+# More of them take a minute: KILLS=50 make test PHASES=faults
+KILLS = int(os.environ.get("KILLS", "10"))
+
+
 def test_converter_at_any_moment(line):  # noqa: F811
     """Two of them, which die again and again."""
     chance = random.Random(9)
     settings = {"V2M_ATTEMPTS": 1000, "V2M_THREADS": 1}
     line.converter(**settings).stop()
-    jobs = [line.put(checks.clip(5)) for _ in range(6)]
+    jobs = [line.put(checks.clip(5)) for _ in range(max(6, KILLS // 2))]
 
     def kill(program):
         deadline = chance.uniform(0.05, 2)
@@ -57,13 +62,13 @@ def test_converter_at_any_moment(line):  # noqa: F811
         except subprocess.TimeoutExpired:
             program.kill()
 
-    for _ in range(5):
+    for _ in range(KILLS // 2):
         programs = [line.converter(wait=False, **settings) for _ in range(2)]
         for program in programs:
             kill(program)
     line.converter(**settings)
 
-    ended = [line.end(job_id, timeout=180) for job_id in jobs]
+    ended = [line.end(job_id, timeout=300) for job_id in jobs]
     for job in ended:
         checks.check_mp3(mp3(line, job), 5, checks.CLIP)
     line.over(*ended)

@@ -438,7 +438,7 @@ insert_one(v2m_mongo_t *mongo)
 }
 
 
-/* The server is restarted while all connections lie idle: no call sees it. */
+/* F6: it is restarted while all connections lie idle, and no call sees it. */
 static void
 test_restarted_while_idle(void **state)
 {

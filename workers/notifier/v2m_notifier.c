@@ -269,7 +269,7 @@ v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
     options.sender = &settings->sender;
     options.url = settings->public_url;
     options.lease_ms =
-        2 * settings->smtp_timeout_s * 1000 + V2M_NOTIFIER_LEASE_MS;
+        3 * settings->smtp_timeout_s * 1000 + V2M_NOTIFIER_LEASE_MS;
     options.patience_ms = settings->patience_s * 1000;
 
     memset(&worker, 0, sizeof(worker));
