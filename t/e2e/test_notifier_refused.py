@@ -95,8 +95,8 @@ def test_put_aside(stack, no_other_sweep, notifier, spawn, queue, address,
     assert program.log.count(f"{job_id}: mail sent") == 1
 
 
-def test_put_off_holds_up_nobody(stack, notifier, queue, address,
-                                 mail_server):
+def test_put_off_holds_up_nobody(stack, no_other_sweep, notifier, queue,
+                                 address, mail_server):
     """F15: a domain that takes no mail for now, and many mails for it."""
     server = mail_server()
     server.answer = lambda verb: "451 later" if verb == "RCPT" \
