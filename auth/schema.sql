@@ -1,4 +1,4 @@
--- The users' table, and the two database users that work with it.
+-- The users' table, the list of revoked tokens, and the two database users that work with it.
 --
 -- Run by an administrator of MariaDB or MySQL 8; may be run again at any
 -- time, also over the tutorial's table, which keeps its rows:
@@ -6,8 +6,9 @@
 --   { echo "SET @v2m_password='…', @v2m_admin_password='…';"; \
 --     cat auth/schema.sql; } | mariadb
 --
---   @v2m_password        of "v2m", the gateway's user: reads the table, and
---                        writes the column password, to renew old hashes
+--   @v2m_password        of "v2m", the gateway's user: reads both tables, adds
+--                        to the list, and writes the column password, to renew
+--                        old hashes
 --   @v2m_admin_password  of "v2m_admin", the user for v2m-user: also writes
 --
 -- A database user whose variable is not set is neither made nor changed; one
@@ -25,7 +26,21 @@ CREATE TABLE IF NOT EXISTS auth.user (
     created  TIMESTAMP    NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) ENGINE = InnoDB CHARACTER SET utf8mb4;
 
--- The same for a table that was there before. MySQL has no ADD COLUMN IF NOT
+-- Tokens that are good no longer though they have not expired: one ("token",
+-- whose name is a digest), or all of a user ("user", whose name is the e-mail
+-- address) that were issued up to then. Times are seconds since 1970.
+CREATE TABLE IF NOT EXISTS auth.revoked (
+    id      BIGINT         NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    what    VARCHAR(8)     NOT NULL,
+    name    VARBINARY(255) NOT NULL,
+    issued  BIGINT         NOT NULL,
+    expires BIGINT         NOT NULL,
+    added   BIGINT         NOT NULL,
+    INDEX (added),
+    INDEX (expires)
+) ENGINE = InnoDB CHARACTER SET utf8mb4;
+
+-- What a users' table that was there before lacks. MySQL has no ADD COLUMN IF NOT
 -- EXISTS, so each change is a statement made by a look at the table.
 
 SELECT IF(MAX(character_maximum_length) < 384,
@@ -87,6 +102,11 @@ SET @v2m_change = IF(@v2m_password IS NULL, 'DO 0',
 PREPARE v2m_change FROM @v2m_change;
 EXECUTE v2m_change;
 
+SET @v2m_change = IF(@v2m_password IS NULL, 'DO 0',
+    'GRANT SELECT, INSERT ON auth.revoked TO ''v2m''@''%''');
+PREPARE v2m_change FROM @v2m_change;
+EXECUTE v2m_change;
+
 -- The user for v2m-user.
 
 SET @v2m_change = IF(@v2m_admin_password IS NULL, 'DO 0',
@@ -103,6 +123,11 @@ EXECUTE v2m_change;
 
 SET @v2m_change = IF(@v2m_admin_password IS NULL, 'DO 0',
     'GRANT SELECT, INSERT, UPDATE, DELETE ON auth.user TO ''v2m_admin''@''%''');
+PREPARE v2m_change FROM @v2m_change;
+EXECUTE v2m_change;
+
+SET @v2m_change = IF(@v2m_admin_password IS NULL, 'DO 0',
+    'GRANT SELECT, INSERT, DELETE ON auth.revoked TO ''v2m_admin''@''%''');
 PREPARE v2m_change FROM @v2m_change;
 EXECUTE v2m_change;
 

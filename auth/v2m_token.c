@@ -336,9 +336,71 @@ v2m_token_check_user(const json_t *json, const v2m_token_issuer_t *issuer,
 }
 
 
+/* The digest of two texts; kind tells them from others. */
 static int
-v2m_token_read_claims(const json_t *json, const v2m_token_issuer_t *issuer,
-                      int64_t now, v2m_claims_t *claims, v2m_error_t *error)
+v2m_token_digest(const char *kind, const char *first, const char *second,
+                 size_t second_length, unsigned char id[V2M_CLAIMS_ID],
+                 v2m_error_t *error)
+{
+    int    rc, length;
+    char  *text;
+    size_t size;
+
+    size = strlen(kind) + strlen(first) + second_length + 3;
+
+    text = malloc(size);
+    if (text == NULL) {
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
+
+    length = sprintf(text, "%s\n%s\n", kind, first);
+    memcpy(text + length, second, second_length);
+
+    rc = v2m_digest(text, (size_t) length + second_length, id, error);
+    free(text);
+
+    return rc;
+}
+
+
+int
+v2m_claims_user_id(const char *username, unsigned char id[V2M_CLAIMS_ID],
+                   v2m_error_t *error)
+{
+    return v2m_token_digest("user", "", username, strlen(username), id, error);
+}
+
+
+/* A token without a jti is named by what is signed; the signature itself may
+ * have other forms (ECDSA has two). */
+static int
+v2m_token_name(const json_t *json, const v2m_token_parts_t *parts,
+               const v2m_token_issuer_t *issuer, v2m_claims_t *claims,
+               v2m_error_t *error)
+{
+    int         rc;
+    const char *jti, *url;
+
+    jti = json_string_value(json_object_get(json, "jti"));
+    url = issuer->url != NULL ? issuer->url : "";
+
+    rc = jti != NULL && *jti != '\0'
+             ? v2m_token_digest("jti", url, jti, strlen(jti), claims->id, error)
+             : v2m_token_digest("jws", url, parts->header,
+                                (size_t) (parts->payload - parts->header)
+                                    + parts->payload_length,
+                                claims->id, error);
+
+    return rc == V2M_OK
+               ? v2m_claims_user_id(claims->username, claims->user_id, error)
+               : rc;
+}
+
+
+static int
+v2m_token_read_claims(const json_t *json, const v2m_token_parts_t *parts,
+                      const v2m_token_issuer_t *issuer, int64_t now,
+                      v2m_claims_t *claims, v2m_error_t *error)
 {
     int         rc;
     const char *username;
@@ -358,6 +420,9 @@ v2m_token_read_claims(const json_t *json, const v2m_token_issuer_t *issuer,
 
         if (claims->username == NULL || claims->json == NULL) {
             rc = v2m_error_set(error, V2M_ERROR, "out of memory");
+
+        } else {
+            rc = v2m_token_name(json, parts, issuer, claims, error);
         }
     }
 
@@ -415,7 +480,7 @@ v2m_token_verify(const v2m_token_keys_t *keys, const char *token, size_t length,
     }
 
     if (rc == V2M_OK) {
-        rc = v2m_token_read_claims(payload, issuer, now, claims, error);
+        rc = v2m_token_read_claims(payload, &parts, issuer, now, claims, error);
     }
 
     json_decref(header);

@@ -11,11 +11,14 @@
 #include <stdint.h>
 
 #include "v2m_error.h"
+#include "v2m_pkey.h"
 #include "v2m_token_keys.h"
 
 #define V2M_TOKEN_MAX      8192  /* bytes; a longer token is refused */
 #define V2M_TOKEN_LEEWAY   60    /* seconds that clocks may differ */
 #define V2M_TOKEN_LIFETIME 86400 /* seconds: 24 hours */
+
+#define V2M_CLAIMS_ID V2M_DIGEST_SIZE /* bytes */
 
 /* What a token says.  Strings are malloc'ed; see v2m_claims_free(). */
 typedef struct {
@@ -24,6 +27,11 @@ typedef struct {
     int64_t issued;  /* seconds since the epoch */
     int64_t expires; /* seconds since the epoch */
     int     admin;   /* only as our own tokens say */
+
+    /* name this token, by its issuer and jti where it has one, and its user:
+     * digests */
+    unsigned char id[V2M_CLAIMS_ID];
+    unsigned char user_id[V2M_CLAIMS_ID];
 } v2m_claims_t;
 
 /*
@@ -52,6 +60,11 @@ int v2m_token_verify(const v2m_token_keys_t *keys, const char *token,
  * Malloc'ed; NULL when there is no such claim. */
 char *v2m_claims_get(const v2m_claims_t *claims, const char *name,
                      size_t length);
+
+/* What claims of that user have as their user_id.  V2M_ERROR: out of
+ * memory. */
+int v2m_claims_user_id(const char *username, unsigned char id[V2M_CLAIMS_ID],
+                       v2m_error_t *error);
 
 void v2m_claims_free(v2m_claims_t *claims);
 

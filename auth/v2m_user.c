@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "v2m_config.h"
 #include "v2m_email.h"
 #include "v2m_password.h"
 #include "v2m_prompt.h"
+#include "v2m_revocations.h"
 #include "v2m_users.h"
 
 #define V2M_USER_TIMEOUT_MS 10000
@@ -33,18 +35,20 @@ typedef struct {
 
 static const char v2m_user_help[] =
     "Usage: v2m-user add [--admin] EMAIL\n"
-    "       v2m-user passwd|disable|enable|delete EMAIL\n"
+    "       v2m-user passwd|disable|enable|delete|logout EMAIL\n"
     "       v2m-user list [EMAIL]\n"
     "       v2m-user --help\n"
     "\n"
     "Keeps the users who may log in.\n"
     "\n"
     "  add      makes a user, with --admin an administrator\n"
-    "  passwd   sets another password\n"
-    "  disable  refuses the user's logins from now on; tokens given out\n"
-    "           before stay good until they expire\n"
+    "  passwd   sets another password, and logs the user out\n"
+    "  disable  refuses the user's logins from now on, and logs the user out\n"
     "  enable   allows logins again\n"
-    "  delete   removes the user for good\n"
+    "  delete   logs the user out, and removes the user for good\n"
+    "  logout   makes all tokens given out until now worthless, within the\n"
+    "           time that the gateways are set to; EMAIL may be a user of\n"
+    "           another issuer\n"
     "  list     prints a line for each user, with tabs between: e-mail;\n"
     "           \"admin\" or \"user\"; \"enabled\", \"disabled\" or "
     "\"no-hash\":\n"
@@ -98,6 +102,59 @@ v2m_user_ask(const v2m_user_call_t *call, char hash[V2M_PASSWORD_HASH_MAX],
     if (rc == V2M_OK) {
         rc = v2m_password_hash(password, (int) call->cost, hash, error);
         explicit_bzero(password, sizeof(password));
+    }
+
+    return rc;
+}
+
+
+/* All tokens of the user that were issued until now.  One that is issued in
+ * the same second would be among them: with wait, none can be when this is
+ * done. */
+static int
+v2m_user_revoke(v2m_user_call_t *call, const char *username, int wait,
+                v2m_error_t *error)
+{
+    int             rc;
+    v2m_error_t     reason;
+    struct timespec next = { 0 };
+
+    next.tv_sec = time(NULL) + 1;
+
+    rc = v2m_revocations_add_user(call->users, username, next.tv_sec - 1,
+                                  &reason);
+
+    if (rc != V2M_OK) {
+        return v2m_error_set(
+            error, rc == V2M_NOT_FOUND ? V2M_CORRUPT : rc,
+            "the user's tokens cannot be revoked and stay good "
+            "until they expire: %s",
+            reason.text);
+    }
+
+    while (wait
+           && clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &next, NULL) != 0)
+    {
+        /* again after a signal */
+    }
+
+    return V2M_OK;
+}
+
+
+/* After a change that stands for itself: a users' table without the list of
+ * revoked tokens is worked with as before. */
+static int
+v2m_user_logout_too(v2m_user_call_t *call, const char *username, int wait,
+                    v2m_error_t *error)
+{
+    int rc;
+
+    rc = v2m_user_revoke(call, username, wait, error);
+
+    if (rc == V2M_CORRUPT) {
+        fprintf(stderr, "v2m-user: warning: %s\n", error->text);
+        rc = V2M_OK;
     }
 
     return rc;
@@ -160,6 +217,10 @@ v2m_user_passwd(v2m_user_call_t *call, v2m_error_t *error)
                                     error);
     }
 
+    if (rc == V2M_OK) {
+        rc = v2m_user_logout_too(call, user.email, 1, error);
+    }
+
     explicit_bzero(&user, sizeof(user));
 
     return rc;
@@ -169,7 +230,17 @@ v2m_user_passwd(v2m_user_call_t *call, v2m_error_t *error)
 static int
 v2m_user_disable(v2m_user_call_t *call, v2m_error_t *error)
 {
-    return v2m_users_set_disabled(call->users, call->email, 1, error);
+    int        rc;
+    v2m_user_t user;
+
+    rc = v2m_users_find(call->users, call->email, &user, error);
+    explicit_bzero(user.password, sizeof(user.password));
+
+    if (rc == V2M_OK) {
+        rc = v2m_users_set_disabled(call->users, call->email, 1, error);
+    }
+
+    return rc == V2M_OK ? v2m_user_logout_too(call, user.email, 0, error) : rc;
 }
 
 
@@ -183,7 +254,46 @@ v2m_user_enable(v2m_user_call_t *call, v2m_error_t *error)
 static int
 v2m_user_delete(v2m_user_call_t *call, v2m_error_t *error)
 {
-    return v2m_users_delete(call->users, call->email, error);
+    int        rc;
+    v2m_user_t user;
+
+    rc = v2m_users_find(call->users, call->email, &user, error);
+    explicit_bzero(user.password, sizeof(user.password));
+
+    /* first, as nothing would be left to try again with */
+
+    if (rc == V2M_OK) {
+        rc = v2m_user_logout_too(call, user.email, 0, error);
+    }
+
+    return rc == V2M_OK ? v2m_users_delete(call->users, call->email, error)
+                        : rc;
+}
+
+
+static int
+v2m_user_logout(v2m_user_call_t *call, v2m_error_t *error)
+{
+    int        rc;
+    v2m_user_t user;
+
+    rc = v2m_users_find(call->users, call->email, &user, error);
+    explicit_bzero(user.password, sizeof(user.password));
+
+    if (rc != V2M_NOT_FOUND) {
+        return rc == V2M_OK ? v2m_user_revoke(call, user.email, 1, error) : rc;
+    }
+
+    rc = v2m_user_revoke(call, call->email, 1, error);
+
+    if (rc == V2M_OK) {
+        fprintf(stderr,
+                "v2m-user: there is no user %s here, so this was about tokens "
+                "of other issuers\n",
+                call->email);
+    }
+
+    return rc;
 }
 
 
@@ -247,13 +357,10 @@ v2m_user_list(v2m_user_call_t *call, v2m_error_t *error)
 
 
 static const v2m_user_command_t v2m_user_commands[] = {
-    { "add", 1, v2m_user_add },
-    { "passwd", 1, v2m_user_passwd },
-    { "disable", 1, v2m_user_disable },
-    { "enable", 1, v2m_user_enable },
-    { "delete", 1, v2m_user_delete },
-    { "list", 0, v2m_user_list },
-    { NULL, 0, NULL },
+    { "add", 1, v2m_user_add },         { "passwd", 1, v2m_user_passwd },
+    { "disable", 1, v2m_user_disable }, { "enable", 1, v2m_user_enable },
+    { "delete", 1, v2m_user_delete },   { "logout", 1, v2m_user_logout },
+    { "list", 0, v2m_user_list },       { NULL, 0, NULL },
 };
 
 

@@ -11,9 +11,9 @@
 
 #include "v2m_config.h"
 #include "v2m_pool.h"
+#include "v2m_users_query.h"
 
 #define V2M_USERS_CONNECTIONS 16
-#define V2M_USERS_VALUES      4
 
 struct v2m_users_s {
     char       *host;
@@ -32,10 +32,13 @@ typedef struct {
     const char *values[V2M_USERS_VALUES];
     unsigned    count;
 
-    v2m_users_each_pt each; /* for a SELECT */
+    v2m_users_each_pt each; /* for a SELECT of users */
+    v2m_users_row_pt  row;  /* for another SELECT */
+    unsigned          columns;
     void             *data;
 
     int64_t matched; /* of an UPDATE or DELETE: rows */
+    int     missing; /* it failed as the table is not there */
 } v2m_users_query_t;
 
 /* Where the columns that matter are in a result; -1: there is none. */
@@ -468,6 +471,27 @@ v2m_users_read_row(MYSQL_STMT *statement, const v2m_users_columns_t *columns,
 }
 
 
+/* One row of so many columns as text. */
+static int
+v2m_users_read_texts(MYSQL_STMT *statement, v2m_users_query_t *query,
+                     v2m_error_t *error)
+{
+    int      rc;
+    char     texts[V2M_USERS_COLUMNS][V2M_USERS_TEXT];
+    unsigned i;
+
+    for (i = 0; i < query->columns; i++) {
+        rc = v2m_users_read_text(statement, (int) i, texts[i], V2M_USERS_TEXT,
+                                 error);
+        if (rc != V2M_OK) {
+            return rc;
+        }
+    }
+
+    return query->row(query->data, texts, error);
+}
+
+
 static int
 v2m_users_read_rows(v2m_users_t *users, MYSQL_STMT *statement,
                     v2m_users_query_t *query, v2m_error_t *error)
@@ -482,7 +506,11 @@ v2m_users_read_rows(v2m_users_t *users, MYSQL_STMT *statement,
         return v2m_users_failed(users, statement, error);
     }
 
-    rc = v2m_users_find_columns(statement, &columns, error);
+    memset(&columns, 0, sizeof(columns));
+
+    rc = query->row != NULL
+             ? V2M_OK
+             : v2m_users_find_columns(statement, &columns, error);
 
     while (rc == V2M_OK) {
         switch (mysql_stmt_fetch(statement)) {
@@ -491,6 +519,14 @@ v2m_users_read_rows(v2m_users_t *users, MYSQL_STMT *statement,
 
         case 1:
             return v2m_users_failed(users, statement, error);
+        }
+
+        if (query->row != NULL) {
+            rc = v2m_users_read_texts(statement, query, error);
+
+            /* whoever wrote that, it is no reason to hide all others */
+            rc = rc == V2M_CORRUPT ? V2M_OK : rc;
+            continue;
         }
 
         rc = v2m_users_read_row(statement, &columns, &user, error);
@@ -525,10 +561,11 @@ v2m_users_execute(v2m_users_t *users, MYSQL_STMT *statement,
         || (query->count > 0 && mysql_stmt_bind_param(statement, binds) != 0)
         || mysql_stmt_execute(statement) != 0)
     {
+        query->missing = mysql_stmt_errno(statement) == ER_NO_SUCH_TABLE;
         return v2m_users_failed(users, statement, error);
     }
 
-    if (query->each != NULL) {
+    if (query->each != NULL || query->row != NULL) {
         return v2m_users_read_rows(users, statement, query, error);
     }
 
@@ -563,6 +600,31 @@ v2m_users_run(v2m_users_t *users, v2m_users_query_t *query, v2m_error_t *error)
     v2m_pool_give(users->pool, mysql, rc == V2M_UNAVAILABLE);
 
     return rc;
+}
+
+
+int
+v2m_users_query(v2m_users_t *users, const char *sql, const char *const *values,
+                unsigned count, unsigned columns, v2m_users_row_pt row,
+                void *data, v2m_error_t *error)
+{
+    int               rc;
+    unsigned          i;
+    v2m_users_query_t query = {
+        .sql = sql,
+        .count = count,
+        .columns = columns,
+        .row = row,
+        .data = data,
+    };
+
+    for (i = 0; i < count; i++) {
+        query.values[i] = values[i];
+    }
+
+    rc = v2m_users_run(users, &query, error);
+
+    return rc != V2M_OK && query.missing ? V2M_NOT_FOUND : rc;
 }
 
 

@@ -4,6 +4,7 @@
 
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_response.h"
+#include "ngx_http_v2m_revocation.h"
 
 
 ngx_int_t
@@ -61,6 +62,11 @@ ngx_http_v2m_authenticate(ngx_http_request_t *r)
 
     rc = v2m_token_cache_verify(mcf->cache, (char *) p, last - p, ngx_time(),
                                 &ctx->claims, &error);
+
+    if (rc == V2M_OK && ngx_http_v2m_is_revoked(r, &ctx->claims)) {
+        v2m_claims_free(&ctx->claims);
+        rc = v2m_error_set(&error, V2M_DENIED, "the token was revoked");
+    }
 
     if (rc == V2M_DENIED) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

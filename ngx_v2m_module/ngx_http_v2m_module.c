@@ -491,7 +491,7 @@ ngx_http_v2m_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_value(mcf->attempts, 5);
     ngx_conf_init_value(mcf->token_lifetime, V2M_TOKEN_LIFETIME);
 
-    if (!mcf->endpoints) {
+    if (!mcf->endpoints && !mcf->database) {
         return NGX_CONF_OK;
     }
 
@@ -595,10 +595,6 @@ ngx_http_v2m_init_backends(ngx_cycle_t *cycle, ngx_http_v2m_main_conf_t *mcf)
     v2m_mongo_options_t mongo;
     v2m_users_options_t users;
 
-    ngx_memzero(&mongo, sizeof(mongo));
-    mongo.application = "v2m gateway";
-    mongo.timeout_ms = mcf->backend_timeout;
-
     ngx_memzero(&users, sizeof(users));
     users.host = mcf->mysql_host;
     users.port = mcf->mysql_port;
@@ -607,8 +603,20 @@ ngx_http_v2m_init_backends(ngx_cycle_t *cycle, ngx_http_v2m_main_conf_t *mcf)
     users.database = mcf->mysql_database;
     users.timeout_ms = mcf->backend_timeout;
 
-    if (v2m_mongo_create(&mcf->mongo, mcf->mongo_uri, &mongo, &error) != V2M_OK
-        || v2m_users_create(&mcf->users, &users, &error) != V2M_OK)
+    if (v2m_users_create(&mcf->users, &users, &error) != V2M_OK) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "v2m: %s", error.text);
+        return NGX_ERROR;
+    }
+
+    if (!mcf->endpoints) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&mongo, sizeof(mongo));
+    mongo.application = "v2m gateway";
+    mongo.timeout_ms = mcf->backend_timeout;
+
+    if (v2m_mongo_create(&mcf->mongo, mcf->mongo_uri, &mongo, &error) != V2M_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "v2m: %s", error.text);
         return NGX_ERROR;
@@ -651,7 +659,9 @@ ngx_http_v2m_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return mcf->endpoints ? ngx_http_v2m_init_backends(cycle, mcf) : NGX_OK;
+    return mcf->endpoints || mcf->database
+               ? ngx_http_v2m_init_backends(cycle, mcf)
+               : NGX_OK;
 }
 
 

@@ -48,6 +48,7 @@ typedef struct {
     ngx_flag_t tokens;    /* some location checks or makes tokens */
     ngx_flag_t signs;     /* some location makes tokens */
     ngx_flag_t endpoints; /* some location has an endpoint */
+    ngx_flag_t database;  /* the users' database is needed, without any too */
     ngx_flag_t problems;  /* some location has problem details */
 
     /* made in each worker process, NULL elsewhere */
@@ -114,6 +115,7 @@ typedef struct {
 extern ngx_module_t ngx_http_v2m_module;
 extern ngx_module_t ngx_http_v2m_keys_module;
 extern ngx_module_t ngx_http_v2m_login_module;
+extern ngx_module_t ngx_http_v2m_revocation_module;
 
 /* The request's context, made when it is not there; NULL: out of memory.  It
  * outlives internal redirects, unlike the pointer that nginx keeps. */

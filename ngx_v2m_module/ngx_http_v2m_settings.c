@@ -9,13 +9,14 @@
 #include "v2m_amqp.h"
 #include "v2m_config.h"
 
-static void ngx_http_v2m_settings_free(void *data);
+static ngx_int_t ngx_http_v2m_settings_database(ngx_conf_t               *cf,
+                                                ngx_http_v2m_main_conf_t *mcf);
+static void      ngx_http_v2m_settings_free(void *data);
 
 
 ngx_int_t
 ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
 {
-    int64_t             port;
     ngx_str_t           none = ngx_null_string;
     v2m_error_t         error;
     ngx_pool_cleanup_t *cleanup;
@@ -36,6 +37,12 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
+    if ((mcf->endpoints || mcf->database)
+        && ngx_http_v2m_settings_database(cf, mcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (!mcf->endpoints) {
         return NGX_OK;
     }
@@ -46,10 +53,35 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
         || ngx_http_v2m_setting(cf, &mcf->amqp_url_file, "V2M_AMQP_URL",
                                 "v2m_amqp_url_file", NULL, &mcf->amqp_url)
                != NGX_OK
-        || ngx_http_v2m_setting(cf, &mcf->mysql_password_file, "MYSQL_PASSWORD",
-                                "v2m_mysql_password_file", NULL,
-                                &mcf->mysql_password)
-               != NGX_OK
+        || ngx_http_v2m_setting(cf, &none, "VIDEO_QUEUE", NULL, "video",
+                                &mcf->video_queue)
+               != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (v2m_mongo_check_uri(mcf->mongo_uri, &error) != V2M_OK
+        || v2m_amqp_check_url(mcf->amqp_url, &error) != V2M_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "v2m: %s", error.text);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_v2m_settings_database(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
+{
+    int64_t     port;
+    ngx_str_t   none = ngx_null_string;
+    v2m_error_t error;
+
+    if (ngx_http_v2m_setting(cf, &mcf->mysql_password_file, "MYSQL_PASSWORD",
+                             "v2m_mysql_password_file", NULL,
+                             &mcf->mysql_password)
+            != NGX_OK
         || ngx_http_v2m_setting(cf, &none, "MYSQL_HOST", NULL, "127.0.0.1",
                                 &mcf->mysql_host)
                != NGX_OK
@@ -58,19 +90,13 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
                != NGX_OK
         || ngx_http_v2m_setting(cf, &none, "MYSQL_DB", NULL, "auth",
                                 &mcf->mysql_database)
-               != NGX_OK
-        || ngx_http_v2m_setting(cf, &none, "VIDEO_QUEUE", NULL, "video",
-                                &mcf->video_queue)
                != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if (v2m_config_integer("MYSQL_PORT", 3306, 1, 65535, &port, &error)
-            != V2M_OK
-        || v2m_mongo_check_uri(mcf->mongo_uri, &error) != V2M_OK
-        || v2m_amqp_check_url(mcf->amqp_url, &error) != V2M_OK)
-    {
+        != V2M_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "v2m: %s", error.text);
         return NGX_ERROR;
     }

@@ -130,11 +130,13 @@ def test_tutorial_table(tutorial, schema, mariadb):
     assert tutorial("list") == "georgio@email.com\tuser\tno-hash\n"
 
     tutorial("add", "a@example.org", stdin=PASSWORD)
-    tutorial("passwd", "georgio@email.com", stdin=PASSWORD)
+    warning = "cannot be revoked and stay good until they expire"
+    tutorial("passwd", "georgio@email.com", stdin=PASSWORD, says=warning)
     assert matches(PASSWORD, mariadb.hash_of("georgio@email.com", schema.name))
     assert tutorial("list") == ("a@example.org\tuser\tenabled\n"
                                 "georgio@email.com\tuser\tenabled\n")
-    tutorial("delete", "a@example.org")
+    tutorial("delete", "a@example.org", says=warning)
+    tutorial("logout", "georgio@email.com", status=1, says=warning)
 
     hint = "(auth/schema.sql makes what is missing)"
     tutorial("disable", "georgio@email.com", status=1, says=hint)
@@ -195,6 +197,7 @@ WRITING = [
     "UPDATE user SET admin = 1",
     "UPDATE user SET disabled = 0",
     "DELETE FROM user",
+    "DELETE FROM revoked",
     "REPLACE INTO user (id, email, password) VALUES (1, 'x', 'x')",
 ]
 
@@ -211,19 +214,21 @@ def test_forbidden(stack, mariadb, admin_password, unchanged, name, sql):
 
 
 def test_rights(stack, mariadb, admin_password):
-    """Nothing but the table."""
-    for name, password, rights in (
+    """Nothing but the two tables."""
+    for name, password, rights, revoking in (
             ("v2m", stack.env["MYSQL_PASSWORD"],
-             "SELECT, UPDATE (`password`)"),
-            ("v2m_admin", admin_password, "SELECT, INSERT, UPDATE, DELETE")):
+             "SELECT, UPDATE (`password`)", "SELECT, INSERT"),
+            ("v2m_admin", admin_password, "SELECT, INSERT, UPDATE, DELETE",
+             "SELECT, INSERT, DELETE")):
         status, output, errors = mariadb.as_user(name, password, "SHOW GRANTS")
         assert status == 0, errors
         grants = [re.sub(r" IDENTIFIED BY .*", "", line)
                   for line in output.splitlines()]
-        assert grants == [
-            f"GRANT USAGE ON *.* TO `{name}`@`%`",
+        assert sorted(grants) == sorted([
+            f"GRANT {revoking} ON `auth`.`revoked` TO `{name}`@`%`",
             f"GRANT {rights} ON `auth`.`user` TO `{name}`@`%`",
-        ]
+            f"GRANT USAGE ON *.* TO `{name}`@`%`",
+        ])
         _, output, _ = mariadb.as_user(name, password, "SHOW DATABASES")
         assert set(output.split()) == {"auth", "information_schema"}
         _, output, _ = mariadb.as_user(

@@ -121,6 +121,32 @@ def test_delete(user, mariadb, address):
     user("delete", address, status=1, says=f"there is no user {address}")
 
 
+def revoked(mariadb):
+    return [row[0] for row in mariadb.admin(
+        "SELECT name FROM auth.revoked WHERE what = 'user' ORDER BY id")]
+
+
+def test_logout(user, mariadb, address):
+    """Whoever loses a login is logged out, under the name in tokens."""
+    user("add", address, stdin=PASSWORD)
+    before = len(revoked(mariadb))
+
+    for command in ("logout", "passwd", "disable", "delete"):
+        assert user(command, address.upper(), stdin=PASSWORD) == ""
+    assert revoked(mariadb)[before:] == [address] * 4
+
+    user("logout", address, says=f"there is no user {address} here")
+    user("logout", "x" * 256, status=1, says="too long")
+
+
+def test_logout_makes_room(user, mariadb, address):
+    """What has expired goes away."""
+    mariadb.admin("INSERT INTO auth.revoked (what, name, issued, expires,"
+                  f" added) VALUES ('user', 'old {address}', 1, 2, 1)")
+    user("logout", address, says="there is no user")
+    assert f"old {address}" not in revoked(mariadb)
+
+
 def test_list(user, mariadb, address):
     user("add", "--admin", "b" + address, stdin=PASSWORD)
     user("add", "c" + address, stdin=PASSWORD)

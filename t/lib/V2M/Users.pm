@@ -9,7 +9,7 @@ use Exporter qw(import);
 use File::Basename qw(dirname);
 use V2M::Token qw(unique);
 
-our @EXPORT = qw(make_user remove_queues sql);
+our @EXPORT = qw(make_user remove_queues sql v2m_user);
 
 my @made;
 
@@ -41,6 +41,21 @@ sub sql {
     my $result = <$out> // '';
     close $out or die "mariadb failed: $text";
     return $result;
+}
+
+
+# Runs v2m-user; v2m_user(COMMAND, EMAIL [, STANDARD INPUT]).
+sub v2m_user {
+    my ($command, $email, $input) = @_;
+    my $program = ($ENV{V2M_BUILD} // 'build/release') . '/v2m-user';
+
+    local @ENV{qw(MYSQL_USER MYSQL_PASSWORD)} = administrator();
+    local $ENV{MYSQL_HOST} = $ENV{V2M_TEST_MYSQL_HOST} // $ENV{MYSQL_HOST};
+    local $ENV{MYSQL_PORT} = $ENV{V2M_TEST_MYSQL_PORT} // $ENV{MYSQL_PORT};
+
+    open my $pipe, '|-', $program, $command, $email or die "$program: $!";
+    print {$pipe} $input // '';
+    close $pipe or die "v2m-user $command failed";
 }
 
 
