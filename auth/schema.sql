@@ -1,4 +1,5 @@
--- The users' table, the list of revoked tokens, and the two database users that work with it.
+-- The users' table, the list of revoked tokens, and the two database users that
+-- work with them.
 --
 -- Run by an administrator of MariaDB or MySQL 8; may be run again at any
 -- time, also over the tutorial's table, which keeps its rows:
