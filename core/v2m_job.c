@@ -211,7 +211,7 @@ v2m_job_json_ready(json_t *object, const v2m_job_t *job)
 
 
 static json_t *
-v2m_job_json_object(const v2m_job_t *job)
+v2m_job_json_object(const v2m_job_t *job, int owned)
 {
     int     failed;
     json_t *object;
@@ -219,6 +219,12 @@ v2m_job_json_object(const v2m_job_t *job)
     object = json_object();
 
     failed = json_object_set_new(object, "id", v2m_json_text(job->id));
+
+    if (owned) {
+        failed |= json_object_set_new(object, "username",
+                                      v2m_json_text(job->username));
+    }
+
     failed |= json_object_set_new(object, "state",
                                   json_string(v2m_job_state_name(job->state)));
     failed |= json_object_set_new(object, "name", v2m_json_text(job->name));
@@ -263,13 +269,13 @@ v2m_job_json_object(const v2m_job_t *job)
 }
 
 
-char *
-v2m_job_json(const v2m_job_t *job)
+static char *
+v2m_job_json_one(const v2m_job_t *job, int owned)
 {
     char   *text;
     json_t *object;
 
-    object = v2m_job_json_object(job);
+    object = v2m_job_json_object(job, owned);
     if (object == NULL) {
         return NULL;
     }
@@ -282,8 +288,9 @@ v2m_job_json(const v2m_job_t *job)
 }
 
 
-char *
-v2m_job_list_json(const v2m_job_t *jobs, size_t count, const char *next)
+static char *
+v2m_job_json_list(const v2m_job_t *jobs, size_t count, const char *next,
+                  int owned)
 {
     int     failed;
     char   *text;
@@ -294,7 +301,8 @@ v2m_job_list_json(const v2m_job_t *jobs, size_t count, const char *next)
     array = json_array();
 
     for (i = 0, failed = 0; i < count; i++) {
-        failed |= json_array_append_new(array, v2m_job_json_object(&jobs[i]));
+        failed |=
+            json_array_append_new(array, v2m_job_json_object(&jobs[i], owned));
     }
 
     failed |= json_object_set_new(object, "jobs", array);
@@ -305,4 +313,32 @@ v2m_job_list_json(const v2m_job_t *jobs, size_t count, const char *next)
     json_decref(object);
 
     return text;
+}
+
+
+char *
+v2m_job_json(const v2m_job_t *job)
+{
+    return v2m_job_json_one(job, 0);
+}
+
+
+char *
+v2m_job_list_json(const v2m_job_t *jobs, size_t count, const char *next)
+{
+    return v2m_job_json_list(jobs, count, next, 0);
+}
+
+
+char *
+v2m_job_owned_json(const v2m_job_t *job)
+{
+    return v2m_job_json_one(job, 1);
+}
+
+
+char *
+v2m_job_owned_list_json(const v2m_job_t *jobs, size_t count, const char *next)
+{
+    return v2m_job_json_list(jobs, count, next, 1);
 }

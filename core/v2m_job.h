@@ -90,4 +90,9 @@ char *v2m_job_json(const v2m_job_t *job);
 /* {"jobs":[...],"next":"ID"|null}: the page of a list, as clients see it. */
 char *v2m_job_list_json(const v2m_job_t *jobs, size_t count, const char *next);
 
+/* The same for administrators, with "username", whose each job is. */
+char *v2m_job_owned_json(const v2m_job_t *job);
+char *v2m_job_owned_list_json(const v2m_job_t *jobs, size_t count,
+                              const char *next);
+
 #endif /* V2M_JOB_H */

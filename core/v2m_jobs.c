@@ -257,7 +257,10 @@ v2m_jobs_list(v2m_mongo_t *mongo, const char *owner, const char *after,
     bson_t filter;
 
     bson_init(&filter);
-    BSON_APPEND_UTF8(&filter, "username", owner);
+
+    if (owner != NULL) {
+        BSON_APPEND_UTF8(&filter, "username", owner);
+    }
 
     if (after != NULL && *after != '\0') {
         v2m_jobs_append_before(&filter, after);

@@ -56,9 +56,9 @@ int v2m_jobs_find_by_fid(v2m_mongo_t *mongo, const v2m_id_t fid,
                          const char *owner, v2m_job_t *job, v2m_error_t *error);
 
 /*
- * The owner's jobs, newest first, from the one after the given id (may be
- * NULL or empty: from the newest), at most limit of them.  *jobs is malloc'ed;
- * to be freed with v2m_jobs_free().
+ * The owner's jobs (NULL: everyone's), newest first, from the one after the
+ * given id (may be NULL or empty: from the newest), at most limit of them.
+ * *jobs is malloc'ed; to be freed with v2m_jobs_free().
  */
 int v2m_jobs_list(v2m_mongo_t *mongo, const char *owner, const char *after,
                   size_t limit, v2m_job_t **jobs, size_t *count,

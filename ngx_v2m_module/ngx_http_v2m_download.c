@@ -97,7 +97,6 @@ ngx_http_v2m_download_handler(ngx_http_request_t *r)
     v2m_id_t                  id;
     ngx_int_t                 rc;
     ngx_str_t                 fid;
-    ngx_http_v2m_ctx_t       *ctx;
     ngx_http_v2m_task_t      *task;
     ngx_http_v2m_lookup_t    *lookup;
     ngx_http_v2m_main_conf_t *mcf;
@@ -129,12 +128,11 @@ ngx_http_v2m_download_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
     mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
 
     lookup = ngx_http_v2m_task_data(task);
     lookup->mongo = mcf->mongo;
-    lookup->owner = ctx->claims.username;
+    lookup->owner = ngx_http_v2m_owner(r);
     ngx_memcpy(lookup->fid, id, sizeof(v2m_id_t));
 
     return ngx_http_v2m_task_offload(task, mcf->storage_pool);
@@ -215,6 +213,9 @@ ngx_http_v2m_lookup_done(ngx_http_request_t *r, void *data, int rc,
     } else {
         ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
         ngx_memcpy(ctx->job, lookup->job.id, sizeof(v2m_id_t));
+
+        ngx_http_v2m_note_administrator(r, "downloaded", lookup->job.username,
+                                        ctx->job);
 
         status = ngx_http_v2m_download_headers(r, lookup);
 

@@ -8,6 +8,7 @@
 #include "ngx_http_v2m_response.h"
 #include "ngx_http_v2m_task.h"
 #include "v2m_jobs.h"
+#include "v2m_utf8.h"
 
 #define NGX_HTTP_V2M_JOBS_DEFAULT 20 /* jobs on a page of the list */
 #define NGX_HTTP_V2M_JOBS_MAX     100
@@ -15,7 +16,8 @@
 
 typedef struct {
     v2m_mongo_t *mongo;
-    const char  *owner;
+    const char  *owner; /* NULL: anyone */
+    ngx_uint_t   admin;
     v2m_id_t     id; /* of the job, or what the page of the list begins after */
     size_t       limit;
     v2m_job_t    job;
@@ -82,16 +84,90 @@ ngx_http_v2m_jobs_task(ngx_http_request_t *r, ngx_http_v2m_run_pt run,
 
     jobs = ngx_http_v2m_task_data(task);
     jobs->mongo = mcf->mongo;
-    jobs->owner = ctx->claims.username;
+    jobs->owner = ngx_http_v2m_owner(r);
+    jobs->admin = ctx->claims.admin;
 
     return task;
+}
+
+
+/* Whose jobs a list is of: ?user=EMAIL and ?all=1 are for administrators, who
+ * see their own without. */
+static ngx_int_t
+ngx_http_v2m_jobs_list_owner(ngx_http_request_t *r, ngx_http_v2m_jobs_t *jobs)
+{
+    u_char             *dst, *src;
+    size_t              length;
+    ngx_str_t           user, all;
+    ngx_uint_t          one, any;
+    ngx_http_v2m_ctx_t *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
+    jobs->owner = ctx->claims.username;
+
+    one = ngx_http_arg(r, (u_char *) "user", 4, &user) == NGX_OK;
+    any = ngx_http_arg(r, (u_char *) "all", 3, &all) == NGX_OK;
+
+    if (!one && !any) {
+        return NGX_OK;
+    }
+
+    if (!ctx->claims.admin) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_FORBIDDEN,
+                                    "only administrators can list the jobs of "
+                                    "others: leave \"user\" and \"all\" out");
+    }
+
+    if (one && any) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_BAD_REQUEST,
+                                    "give \"user\" or \"all\", not both");
+    }
+
+    if (any) {
+        if (all.len != 1 || all.data[0] != '1') {
+            return ngx_http_v2m_problem(r, NGX_HTTP_BAD_REQUEST,
+                                        "\"all\" can only be 1");
+        }
+
+        jobs->owner = NULL;
+        return NGX_OK;
+    }
+
+    src = user.data;
+    user.data = ngx_pnalloc(r->pool, user.len + 1);
+    if (user.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    dst = user.data;
+    ngx_unescape_uri(&dst, &src, user.len, 0);
+    *dst = '\0';
+
+    /* nobody's name has a zero or is not UTF-8 */
+
+    for (src = user.data; src < dst && *src != '\0'; src += length) {
+        length = v2m_utf8_character(src, dst - src);
+
+        if (length == 0) {
+            break;
+        }
+    }
+
+    if (dst == user.data || src < dst) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_BAD_REQUEST,
+                                    "\"user\" must be the name of a user");
+    }
+
+    jobs->owner = (char *) user.data;
+
+    return NGX_OK;
 }
 
 
 static ngx_int_t
 ngx_http_v2m_jobs_list_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                 limit;
+    ngx_int_t                 rc, limit;
     ngx_str_t                 value;
     ngx_http_v2m_jobs_t      *jobs;
     ngx_http_v2m_task_t      *task;
@@ -109,6 +185,12 @@ ngx_http_v2m_jobs_list_handler(ngx_http_request_t *r)
 
     jobs = ngx_http_v2m_task_data(task);
     jobs->limit = NGX_HTTP_V2M_JOBS_DEFAULT;
+
+    rc = ngx_http_v2m_jobs_list_owner(r, jobs);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     if (ngx_http_arg(r, (u_char *) "limit", 5, &value) == NGX_OK) {
         limit = ngx_atoi(value.data, value.len);
@@ -220,7 +302,9 @@ ngx_http_v2m_jobs_list_done(ngx_http_request_t *r, void *data, int rc,
         next = jobs->count > count ? jobs->jobs[count - 1].id : NULL;
 
         status = ngx_http_v2m_send_json(
-            r, NGX_HTTP_OK, v2m_job_list_json(jobs->jobs, count, next));
+            r, NGX_HTTP_OK,
+            jobs->admin ? v2m_job_owned_list_json(jobs->jobs, count, next)
+                        : v2m_job_list_json(jobs->jobs, count, next));
     }
 
     v2m_jobs_free(jobs->jobs, jobs->count);
@@ -256,8 +340,12 @@ ngx_http_v2m_jobs_find_done(ngx_http_request_t *r, void *data, int rc,
         status = ngx_http_v2m_jobs_failure(r, rc, error);
 
     } else {
+        ngx_http_v2m_note_administrator(r, "read", jobs->job.username,
+                                        jobs->id);
         status =
-            ngx_http_v2m_send_json(r, NGX_HTTP_OK, v2m_job_json(&jobs->job));
+            ngx_http_v2m_send_json(r, NGX_HTTP_OK,
+                                   jobs->admin ? v2m_job_owned_json(&jobs->job)
+                                               : v2m_job_json(&jobs->job));
     }
 
     v2m_job_free(&jobs->job);
@@ -305,6 +393,11 @@ ngx_http_v2m_jobs_delete_done(ngx_http_request_t *r, void *data, int rc,
 {
     ngx_int_t            status;
     ngx_http_v2m_jobs_t *jobs = data;
+
+    if (rc == V2M_OK) {
+        ngx_http_v2m_note_administrator(r, "deleted", jobs->job.username,
+                                        jobs->id);
+    }
 
     v2m_job_free(&jobs->job);
 

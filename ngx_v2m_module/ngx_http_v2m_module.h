@@ -152,6 +152,15 @@ ngx_int_t ngx_http_v2m_access_handler(ngx_http_request_t *r);
  * the status to answer with. */
 ngx_int_t ngx_http_v2m_authenticate(ngx_http_request_t *r);
 
+/* Whose jobs an authenticated request may look at and change: its user's, or
+ * NULL, everyone's, for an administrator. */
+const char *ngx_http_v2m_owner(ngx_http_request_t *r);
+
+/* Logs what an administrator does with a job that is not his own; done: "read",
+ * "deleted". */
+void ngx_http_v2m_note_administrator(ngx_http_request_t *r, const char *done,
+                                     const char *username, const v2m_id_t job);
+
 /* Adds $v2m_user, $v2m_job and $v2m_claim_NAME. */
 ngx_int_t ngx_http_v2m_add_variables(ngx_conf_t *cf);
 

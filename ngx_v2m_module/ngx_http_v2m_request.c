@@ -97,3 +97,37 @@ ngx_http_v2m_endpoint_handler(ngx_http_request_t *r)
 
     return lcf->endpoint->handler(r);
 }
+
+
+const char *
+ngx_http_v2m_owner(ngx_http_request_t *r)
+{
+    ngx_http_v2m_ctx_t *ctx;
+
+    ctx = ngx_http_v2m_find_ctx(r);
+
+    return ctx->claims.admin ? NULL : ctx->claims.username;
+}
+
+
+void
+ngx_http_v2m_note_administrator(ngx_http_request_t *r, const char *done,
+                                const char *username, const v2m_id_t job)
+{
+    ngx_http_v2m_ctx_t *ctx;
+
+    ctx = ngx_http_v2m_find_ctx(r);
+
+    if (!ctx->claims.admin
+        || (username != NULL
+            && ngx_strcmp(ctx->claims.username, username) == 0))
+    {
+        return;
+    }
+
+    /* the owner's name may be of another program, and have any characters */
+
+    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                  "v2m: administrator %s %s job %s of someone else",
+                  ctx->claims.username, done, job);
+}

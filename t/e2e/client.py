@@ -163,13 +163,14 @@ class Client:
         return process.stdout
 
 
-def add_user(stack, address, password="correct horse battery"):
-    """Makes an account with v2m-user and logs in; returns its client."""
+def add_user(stack, address, *options, password="correct horse battery"):
+    """Makes an account with v2m-user and its options, and logs in; returns its
+    client."""
     environment = dict(os.environ, V2M_RUN=str(stack.run))
     if stack.ports:
         environment["V2M_PORT_BASE"] = str(stack.ports)
     subprocess.run(
-        [str(ROOT / "v2mctl"), "user", "add", address], cwd=ROOT,
+        [str(ROOT / "v2mctl"), "user", "add", *options, address], cwd=ROOT,
         env=environment, input=password + "\n", text=True, check=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import media
-from client import Client
+from client import Client, add_user
 from conftest import ROOT
 
 
@@ -22,7 +22,7 @@ def calls(document):
 
 
 @pytest.fixture
-def place(stack, tmp_path):
+def place(stack, address, tmp_path):
     """(folder, environment): what the lines find where they are typed."""
     client = Client(stack.url, stack.user, stack.password).login()
     video = media.ffmpeg("documented.mp4", *media.picture(2),
@@ -30,13 +30,15 @@ def place(stack, tmp_path):
     shutil.copy(video, tmp_path / "video.mp4")
     job = client.upload(video, "video.mp4")["id"]
     client.ready(job)
+    admin = add_user(stack, address, "--admin")
 
     # an error is a failure; a login waits as long as it has to
     (tmp_path / ".curlrc").write_text(
         "fail-with-body\nnoproxy = *\nretry = 10\nmax-time = 60\n")
     return tmp_path, {
         **os.environ, "CURL_HOME": str(tmp_path), "JOB": job,
-        "TOKEN": client.token, "V2M_URL": stack.url, "V2M_USER": stack.user,
+        "TOKEN": client.token, "ADMIN_TOKEN": admin.token,
+        "V2M_URL": stack.url, "V2M_USER": stack.user,
         "V2M_PASSWORD": stack.password}
 
 

@@ -142,7 +142,7 @@ def test_a_whole_stack_at_work(stack):
     with a login and a job: what its programs said, and how they show up in a
     list of processes meanwhile."""
     user = add_user(stack, f"{uuid.uuid4().hex[:12]}@example.org",
-                    uuid.uuid4().hex)
+                    password=uuid.uuid4().hex)
     user.ready(user.upload(checks.clip())["id"])
     user.post(b"no media")
     for credentials in (user.password + "x", user.password[1:]):

@@ -72,7 +72,7 @@ v2m_tool_json(const v2m_job_t *job)
     char   *text;
     json_t *object;
 
-    text = v2m_job_json(job);
+    text = v2m_job_owned_json(job);
     object = text != NULL ? json_loads(text, 0, NULL) : NULL;
     free(text);
 
@@ -80,7 +80,6 @@ v2m_tool_json(const v2m_job_t *job)
         return NULL;
     }
 
-    json_object_set_new(object, "username", v2m_json_text(job->username));
     json_object_set_new(object, "published", json_boolean(job->published));
     json_object_set_new(object, "finished",
                         v2m_tool_json_time(job->finished_ms));
