@@ -2,7 +2,8 @@
 """Drives uploads, aborts and downloads for some minutes while servers and
 programs are killed, stopped and frozen at random; then lets everything work
 and accounts for every upload that was answered with 201: one end, one mail,
-an MP3 that is right, and nothing else in the store.
+an MP3 that is right, and nothing else in the store or the queues; and looks
+whether programs that lived on grew.
 
 t/faults/soak.py [MINUTES [SEED]]; as V2M_BUILD and V2M_PORT_BASE say."""
 
@@ -29,9 +30,17 @@ from local import local_stack  # noqa: E402
 CLIENTS = 3
 SERVERS = ("mongo", "rabbitmq", "smtp", "mariadb")
 WORKERS = ("converter", "notifier")
+QUEUES = ("video", "mp3", "video.dead", "mp3.dead")
+
+# So many jobs may wait for the converter; clients wait for it as well then.
+BACKLOG = 30
 
 # How long all may take to end once everything works again.
 PATIENCE = 600
+
+# A program's memory counts as flat when it grew by so many MiB at most since it
+# was so many seconds old.
+GROWTH, WARM = 8, 60
 
 SETTINGS = {
     "V2M_SWEEP_UNPUBLISHED": "2", "V2M_SWEEP_LOST": "60s",
@@ -44,6 +53,52 @@ def say(text):
     print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
 
 
+class Memory:
+    """What each process has resident, since it was warm."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.samples = {}  # process id: (name, when first seen, [MiB])
+
+    def look(self):
+        for name, pid in self.processes():
+            try:
+                pages = pathlib.Path(f"/proc/{pid}/statm").read_text().split()
+            except OSError:
+                continue
+            now = time.monotonic()
+            _, first, sizes = self.samples.setdefault(pid, (name, now, []))
+            if now - first >= WARM:
+                sizes.append(int(pages[1]) * os.sysconf("SC_PAGE_SIZE")
+                             / 2**20)
+
+    def processes(self):
+        for name in WORKERS + ("sweep",):
+            yield name, self.stack.pid(name)
+        for pid in gateway_processes(self.stack):
+            yield "gateway", pid
+
+    def account(self):
+        """What grew, a line each."""
+        wrong = []
+        for name in ("gateway",) + WORKERS + ("sweep",):
+            seen = [sizes for other, _, sizes in self.samples.values()
+                    if other == name and sizes]
+            say(f"memory of {name}, MiB: " + (", ".join(
+                f"{sizes[0]:.1f} to {sizes[-1]:.1f}" for sizes in seen)
+                or "none lived for long enough"))
+            wrong += [f"a {name} grew from {sizes[0]:.1f} to {sizes[-1]:.1f}"
+                      " MiB" for sizes in seen
+                      if sizes[-1] - sizes[0] > GROWTH]
+        return wrong
+
+
+def gateway_processes(stack):
+    pid = stack.pid("gateway")
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in children.read_text().split()]
+
+
 class Soak:
     def __init__(self, stack, seed, minutes):
         self.stack = stack
@@ -54,6 +109,8 @@ class Soak:
         self.refused = self.aborted = self.faults = 0
         self.clips = {seconds: checks.clip(seconds) for seconds in (1, 3)}
         self.broken = []
+        self.full = False  # BACKLOG is reached
+        self.memory = Memory(stack)
         self.user = add_user(stack, "soak@example.org")
 
     def going_on(self):
@@ -66,6 +123,9 @@ class Soak:
         try:
             while self.going_on():
                 seconds = chance.choice(list(self.clips))
+                if self.full:
+                    time.sleep(0.2)
+                    continue
                 if chance.random() < 0.25:
                     self.abort(self.clips[seconds].read_bytes(), chance)
                 else:
@@ -132,11 +192,9 @@ class Soak:
             self.stack.start(name)
 
         else:
-            pid = self.stack.pid("gateway")
-            children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
-            workers = children.read_text().split()
             say("kill a process of the gateway")
-            os.kill(int(self.chance.choice(workers)), signal.SIGKILL)
+            os.kill(self.chance.choice(gateway_processes(self.stack)),
+                    signal.SIGKILL)
 
     def run(self):
         threads = [threading.Thread(target=self.client,
@@ -147,6 +205,9 @@ class Soak:
         while self.going_on():
             time.sleep(self.chance.uniform(1, 5))
             self.fault()
+            self.full = self.stack.jobs.count_documents(
+                {"state": {"$in": ["queued", "converting"]}}) > BACKLOG
+            self.memory.look()
         for thread in threads:
             thread.join()
         say(f"{len(self.accepted)} uploads accepted, {self.refused} refused,"
@@ -201,7 +262,17 @@ class Soak:
         say(f"{ready} of {len(self.accepted)} are ready, with an MP3 that is"
             f" right; {again} mails were sent once more, with the same"
             " Message-ID")
-        return wrong + self.leftovers()
+        self.memory.look()
+        return wrong + self.leftovers() + self.messages() \
+            + self.memory.account()
+
+    def messages(self):
+        """The queues that are not empty."""
+        depths = {queue: self.stack.depth(queue) for queue in QUEUES}
+        say("messages left: " + ", ".join(
+            f"{depth or 0} in {queue}" for queue, depth in depths.items()))
+        return [f"{depth} messages left in {queue}"
+                for queue, depth in depths.items() if depth]
 
     def leftovers(self):
         """What is in the store and belongs to no job, once the sweep had
