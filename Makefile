@@ -38,6 +38,8 @@ help:
 	@echo
 	@echo 'make build   the programs and the nginx module, into build/release'
 	@echo '             (SANITIZE=1: with sanitizers, into build/sanitize)'
+	@echo 'make install build, and install under /usr/local and /etc; prefix=/usr,'
+	@echo '             DESTDIR=DIR; docs/deployment.md has packages and images, too'
 	@echo 'make packages  only install what is missing to build and to run'
 	@echo 'make clean   remove build/'
 	@echo

@@ -168,6 +168,73 @@ $(B)/bench/gridfs-bucket: $(B)/obj/bench/gridfs_bucket.o
 
 .SECONDARY:
 
+# Installing, all of it or by parts, such as "install-converter"; packages and
+# images take what they need.  DESTDIR and the usual names of directories
+# apply; what an administrator may have changed under /etc is left as it is.
+DESTDIR    =
+prefix     = /usr/local
+bindir     = $(prefix)/bin
+datadir    = $(prefix)/share/v2m
+sysconfdir = /etc
+libdir     = $(prefix)/lib
+unitdir    = $(libdir)/systemd/system
+nginxconf  = $(sysconfdir)/nginx
+modulesdir = /usr/lib/nginx/modules
+webdir     = /usr/share/nginx/v2m-web
+
+INSTALL = install
+PARTS   = gateway converter notifier sweep tools client settings
+
+# A unit or configuration file, with the paths of this installation in it.
+place   = $(INSTALL) -d "$(DESTDIR)$(dir $(2))" && sed \
+          -e 's,/usr/bin/,$(bindir)/,g' -e 's,/etc/v2m,$(sysconfdir)/v2m,g' \
+          $(1) > "$(DESTDIR)$(2)" && chmod 644 "$(DESTDIR)$(2)"
+program = $(INSTALL) -d "$(DESTDIR)$(bindir)" \
+          && $(INSTALL) $(1) "$(DESTDIR)$(bindir)"
+unless_there = test -e "$(DESTDIR)$(1)" || { $(2); }
+
+.PHONY: install $(PARTS:%=install-%)
+install: $(PARTS:%=install-%)
+
+# Debian's nginx loads what modules-enabled/ links to.
+install-gateway: $(MODULE)
+	$(INSTALL) -d "$(DESTDIR)$(modulesdir)" "$(DESTDIR)$(nginxconf)/v2m" \
+	    "$(DESTDIR)$(webdir)"
+	$(INSTALL) -m 644 web/* "$(DESTDIR)$(webdir)"
+	$(INSTALL) -m 644 $(MODULE) "$(DESTDIR)$(modulesdir)/.v2m.new"
+	mv "$(DESTDIR)$(modulesdir)/.v2m.new" \
+	    "$(DESTDIR)$(modulesdir)/ngx_http_v2m_module.so"
+	for file in $(filter-out %/nginx.conf,$(wildcard nginx-conf/*.conf)); do \
+	    test -e "$(DESTDIR)$(nginxconf)/v2m/$${file##*/}" \
+	    || $(INSTALL) -m 644 $$file "$(DESTDIR)$(nginxconf)/v2m/" || exit; done
+	$(call unless_there,$(nginxconf)/modules-available/50-v2m.conf,\
+	    $(call place,packaging/nginx-module.conf,$(nginxconf)/modules-available/50-v2m.conf))
+	$(call unless_there,$(nginxconf)/sites-available/v2m,\
+	    $(call place,packaging/nginx-site.conf,$(nginxconf)/sites-available/v2m))
+	$(call place,packaging/nginx.service.conf,$(unitdir)/nginx.service.d/v2m.conf)
+
+install-converter: $(B)/v2m-converter $(B)/v2m-transcode $(B)/v2m-convert
+	$(call program,$^)
+	$(call place,packaging/v2m-converter.service,$(unitdir)/v2m-converter.service)
+
+install-notifier install-sweep: install-%: $(B)/v2m-%
+	$(call program,$^)
+	$(call place,packaging/v2m-$*.service,$(unitdir)/v2m-$*.service)
+
+install-tools: $(B)/v2m-user $(B)/v2m-jobs
+	$(call program,$^ auth/v2m-schema)
+	$(INSTALL) -d "$(DESTDIR)$(datadir)"
+	$(INSTALL) -m 644 auth/schema.sql "$(DESTDIR)$(datadir)"
+
+install-client: $(B)/v2m
+	$(call program,$^)
+
+install-settings:
+	$(call place,packaging/v2m.sysusers,$(libdir)/sysusers.d/v2m.conf)
+	$(call place,packaging/v2m.tmpfiles,$(libdir)/tmpfiles.d/v2m.conf)
+	$(call unless_there,$(sysconfdir)/v2m/env,\
+	    $(call place,packaging/env,$(sysconfdir)/v2m/env))
+
 # The dynamic module is built by nginx's own build system, from the headers
 # of the installed nginx (Debian's nginx-dev), in a copy it may write to.
 MODULE_SOURCES := config $(wildcard ngx_v2m_module/*.[ch] core/*.[ch] auth/*.[ch])
@@ -181,7 +248,8 @@ $(B)/nginx/objs/Makefile: config build.mk | $(NGINX_SOURCE)/configure
 	@mkdir -p $(B)
 	$(call line,NGINX,$(B)/nginx) rm -rf $(B)/nginx && cp -r $(NGINX_SOURCE) $(B)/nginx \
 	    && chmod -R u+w $(B)/nginx
-	@cd $(B)/nginx && bash -c '. ./conf_flags && ./configure \
+	@cd $(B)/nginx && env -u CFLAGS -u CPPFLAGS -u LDFLAGS \
+	    bash -c '. ./conf_flags && ./configure \
 	    "$${NGX_CONF_FLAGS[@]}" \
 	    --with-cc-opt="$(MODULE_FLAGS)" --with-ld-opt="$(MODULE_LDFLAGS)" \
 	    --add-dynamic-module=$(CURDIR)' > $(CURDIR)/$(B)/nginx-configure.log \

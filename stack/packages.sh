@@ -9,6 +9,7 @@
 #      analyze  what only static analysis takes
 #      fuzz  what only fuzzing takes
 #      bench what only the benchmarks take
+#      containers, debian  what building images and Debian packages takes
 #
 # The tests of the API's description need packages that Debian has not: they
 # come by pip, in the versions of t/e2e/openapi-requirements.txt, into
@@ -57,6 +58,14 @@ fuzz_packages=(clang llvm libclang-rt-dev)
 bench_packages=(
     wrk nghttp2-client openssl default-jre-headless maven
     python3-pymongo python3-bson
+)
+
+container_packages=(
+    podman buildah crun netavark aardvark-dns debootstrap ffmpeg
+)
+
+debian_packages=(
+    debootstrap git
 )
 
 # What packages start by themselves: not wanted here.
@@ -373,8 +382,16 @@ main() {
                 sets+=(bench)
                 wanted+=("${bench_packages[@]}")
                 ;;
+            containers)
+                sets+=(containers)
+                wanted+=("${container_packages[@]}")
+                ;;
+            debian)
+                sets+=(debian)
+                wanted+=("${debian_packages[@]}")
+                ;;
             *)
-                sed -n '3,20s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+                sed -n '3,21s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
                 exit 2
                 ;;
         esac
@@ -402,6 +419,8 @@ main() {
         run) why="build and run v2m" ;;
         test) why="test v2m" ;;
         *fuzz*) why="build and fuzz v2m" ;;
+        containers) why="build and run v2m's images" ;;
+        debian) why="build v2m's packages" ;;
         *bench*) why="build, run and measure v2m" ;;
         *) why="build, run and test v2m" ;;
     esac

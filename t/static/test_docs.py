@@ -8,7 +8,7 @@ CODE = ("core/", "auth/", "workers/", "ngx_v2m_module/", "client/")
 
 
 def env_names():
-    """The environment names that C code and v2mctl read."""
+    """The environment names that C code and scripts read."""
     names = set()
 
     for path in c_files(*CODE):
@@ -20,12 +20,13 @@ def env_names():
         names |= set(re.findall(r'"((?:V2M|MYSQL|JWT|VIDEO|MP3)_[A-Z0-9_]+)"',
                                 text))
 
-    for path in files("v2mctl", "stack/*.sh"):
+    for path in files("v2mctl", "stack/*.sh", "auth/v2m-schema"):
         names |= set(re.findall(r"\b(?:V2M|MYSQL|JWT)_[A-Z0-9_]+\b",
                                 read(path)))
 
     return {re.sub(r"^((?:V2M|MYSQL|JWT)_\w+)_FILE$", r"\1", name)
-            for name in names}
+            for name in names
+            if name != "MYSQL_PWD"}  # is for the client of MariaDB
 
 
 def commands(path):
