@@ -11,9 +11,9 @@
 #      bench what only the benchmarks take
 #      containers, debian  what building images and Debian packages takes
 #
-# The tests of the API's description need packages that Debian has not: they
-# come by pip, in the versions of t/e2e/openapi-requirements.txt, into
-# build/openapi.
+# The tests of the API's description and of the page need packages that Debian
+# has not: they come by pip, in the versions of t/e2e/openapi-requirements.txt
+# and t/e2e/page-requirements.txt, into build/openapi and build/page.
 #
 # Nothing is installed, and nobody is asked for a password, when nothing is
 # missing; --quiet then says nothing.  The services that packages bring are
@@ -48,6 +48,7 @@ test_packages=(
     libcmocka-dev libtest-nginx-perl libhttp-message-perl perl
     python3-pytest python3-pymongo python3-gridfs python3-bson python3-pika
     python3-yaml python3-venv
+    chromium chromium-driver python3-selenium fonts-liberation
     nghttp2-client clang-format shellcheck cppcheck valgrind git openssl
 )
 
@@ -285,21 +286,31 @@ may_be_root() {
 }
 
 
-# What pip brings, anew when the list changed.
+# What pip brings, anew when a list changed.
 python_packages() {
-    local list=$top/t/e2e/openapi-requirements.txt place=$top/build/openapi
-
     [[ " ${sets[*]} " == *" test "* ]] || return 0
+
+    by_pip openapi "the API's description"
+    # for a file in it, no program
+    by_pip page "the page" --no-deps
+}
+
+
+# by_pip NAME WHAT [OPTION...]
+by_pip() {
+    local list=$top/t/e2e/$1-requirements.txt place=$top/build/$1 what=$2
+
+    shift 2
     ! cmp -s "$list" "$place/installed" || return 0
 
     mkdir -p "$top/build"
-    [[ -n $quiet ]] || say "packages   installing what tests the API's description"
+    [[ -n $quiet ]] || say "packages   installing what tests $what"
     if ! { rm -rf "$place" && /usr/bin/python3 -m venv "$place" \
-        && "$place/bin/pip" install -q --disable-pip-version-check \
+        && "$place/bin/pip" install -q --disable-pip-version-check "$@" \
             -r "$list" && cp "$list" "$place/installed"; } >>"$log" 2>&1
     then
         tail -n 5 "$log" | sed 's/^/    /' >&2
-        fail "pip could not install t/e2e/openapi-requirements.txt, see $log"
+        fail "pip could not install ${list#"$top/"}, see $log"
     fi
 }
 
