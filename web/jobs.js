@@ -15,19 +15,17 @@ let removed = new Set();    // so that a late event does not bring them back
 let oldest = null;          // where "more" goes on; null: nowhere
 let session = 0;            // answers to an earlier one are not for this
 let playing = null;
-let unfollow = () => {};
+let unfollow = null;
 
 export async function start() {
     find("more").onclick = more;
-    unfollow = follow(show, connected => {
-        find("connection").hidden = connected;
-    });
     await load();
 }
 
 export function clear() {
     session++;
-    unfollow();
+    unfollow?.();
+    unfollow = null;
     playing?.stop();
     rows = new Map();
     files = new Map();
@@ -64,6 +62,11 @@ async function load(after = null) {
         pressed.hidden = oldest === null;
         pressed.textContent = "Show more";
         count();
+        // not before: a job that is older than what is listed would come without
+        // those between; those that change meanwhile are told at the beginning
+        unfollow ??= follow(show, connected => {
+            find("connection").hidden = connected;
+        });
     } catch (error) {
         if (asked === session) {
             find("jobs-error").textContent = error.message;

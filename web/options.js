@@ -73,7 +73,7 @@ function summarize() {
         chosen("quality"),
         entered("start") && `from ${entered("start")}`,
         entered("end") && `to ${entered("end")}`,
-        loudness && `loudness ${loudness.split(",")[0].toLowerCase()}`,
+        loudness && `loudness ${loudness.split(" (")[0].toLowerCase()}`,
         chosen("channels"),
         entered("track") && `track ${entered("track")}`,
     ].filter(Boolean).join(", ");

@@ -138,7 +138,7 @@ class Page:
                 ) <= size[0], name
                 if PICTURES:
                     self.picture(f"{name}-{where}-{scheme}.png", size)
-                if scheme == "light" or where == "desk":
+                if (where, scheme) in (("phone", "light"), ("desk", "dark")):
                     self.axe(f"{name}, {where}, {scheme}")
         self.scheme("light")
 
@@ -286,7 +286,7 @@ def test_errors(page, tmp_path):
 def test_progress(page, video, tmp_path):
     """Of uploads, which can be canceled, and of a conversion."""
     long = pathlib.Path(media.ffmpeg(
-        "long.flac", *media.tones(media.STEREO, 150), "-c:a", "flac"))
+        "long.flac", *media.tones(media.STEREO, 100), "-c:a", "flac"))
     page.sign_in()
     page.see("#jobs-none")
     page.network(upload=200000)
@@ -306,10 +306,38 @@ def test_progress(page, video, tmp_path):
     page.choose(long)
     page.see("#jobs > li", " %")
     page.check("converting")
-    page.see("#jobs > li[data-id]", "2:30", timeout=60)
+    page.see("#jobs > li[data-id]", "1:40", timeout=60)
     assert [item.text.split("\n")[0] for item in page.all("#jobs > li")] == [
         long.name, video.name]
     page.check("ready")
+    assert not page.complaints()
+
+
+def test_many(page):
+    """Dropped, and listed in parts, newest first, after a reload."""
+    page.see("#stay").click()
+    page.sign_in()
+    page.see("#jobs-none")
+    page.driver.execute_script("""
+        const dropped = new DataTransfer();
+        for (let i = 1; i <= 21; i++) {
+            dropped.items.add(new File(["no video"], `${i}.mp4`));
+        }
+        document.querySelector("#drop").dispatchEvent(new DragEvent(
+            "drop", {bubbles: true, cancelable: true,
+                     dataTransfer: dropped}));
+    """)
+    wait_for(lambda: len(page.all("#jobs .badge.failed")) == 21,
+             what="21 failed jobs")
+    names = [item.text for item in page.all("#jobs h3")]
+
+    page.driver.refresh()
+    more = page.see("#more", "Show more")
+    assert [item.text for item in page.all("#jobs h3")] == names[:20]
+    more.click()
+    wait_for(lambda: len(page.all("#jobs h3")) == 21)
+    page.none("#more")
+    assert [item.text for item in page.all("#jobs h3")] == names
     assert not page.complaints()
 
 
