@@ -5,16 +5,17 @@ and accounts for every upload that was answered with 201: one end, one mail,
 an MP3 that is right, and nothing else in the store or the queues; and looks
 whether programs that lived on grew.
 
-t/faults/soak.py [MINUTES [SEED]]; as V2M_BUILD and V2M_PORT_BASE say."""
+t/faults/soak.py [MINUTES [SEED]]; the programs are those of V2M_BUILD, and the
+stack, with its logs, is in V2M_RUN (run/soak), removed first."""
 
 import http.client
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -25,6 +26,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 
 import checks  # noqa: E402
 from client import add_user  # noqa: E402
+from conftest import ROOT  # noqa: E402
 from local import local_stack  # noqa: E402
 
 CLIENTS = 3
@@ -43,9 +45,9 @@ PATIENCE = 600
 GROWTH, WARM = 8, 60
 
 SETTINGS = {
-    "V2M_SWEEP_UNPUBLISHED": "2", "V2M_SWEEP_LOST": "60s",
+    "V2M_SWEEP_UNPUBLISHED": "2", "V2M_SWEEP_LOST": "30s",
     "V2M_SWEEP_UPLOADS": "60", "V2M_SWEEP_REPUBLISH": "20",
-    "V2M_SMTP_TIMEOUT": "10", "V2M_ATTEMPTS": "20", "V2M_THREADS": "1",
+    "V2M_SMTP_TIMEOUT": "5", "V2M_ATTEMPTS": "20", "V2M_THREADS": "1",
 }
 
 
@@ -298,8 +300,10 @@ def main():
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10**6)
     say(f"{minutes:g} minutes, seed {seed}")
 
-    with tempfile.TemporaryDirectory() as run, \
-            local_stack(pathlib.Path(run), **SETTINGS) as stack:
+    run = pathlib.Path(os.environ.get("V2M_RUN") or ROOT / "run" / "soak")
+    shutil.rmtree(run, ignore_errors=True)
+
+    with local_stack(run.resolve(), **SETTINGS) as stack:
         soak = Soak(stack, seed, minutes)
         soak.run()
         wrong = soak.account()
