@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ngx_http_v2m_argument.h"
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_response.h"
 #include "v2m_config.h"
@@ -104,27 +105,6 @@ static void *
 ngx_http_v2m_keys_create_conf(ngx_conf_t *cf)
 {
     return ngx_pcalloc(cf->pool, sizeof(ngx_http_v2m_keys_conf_t));
-}
-
-
-/* The value of an argument NAME=VALUE; NGX_DECLINED: it is another one. */
-static ngx_int_t
-ngx_http_v2m_argument(const ngx_str_t *argument, const char *name,
-                      ngx_str_t *value)
-{
-    size_t length;
-
-    length = ngx_strlen(name);
-
-    if (argument->len <= length
-        || ngx_strncmp(argument->data, name, length) != 0) {
-        return NGX_DECLINED;
-    }
-
-    value->data = argument->data + length;
-    value->len = argument->len - length;
-
-    return NGX_OK;
 }
 
 

@@ -2,9 +2,8 @@
 
 #include <ngx_sha1.h>
 
+#include "ngx_http_v2m_argument.h"
 #include "ngx_http_v2m_problem.h"
-
-#define NGX_HTTP_V2M_LIMIT_PAGES 8 /* of the zone, at least */
 
 /* What is counted; in shared memory. */
 typedef struct {
@@ -143,25 +142,15 @@ static char *
 ngx_http_v2m_limit_zone(ngx_conf_t *cf, ngx_http_v2m_limit_conf_t *conf,
                         ngx_str_t *value)
 {
-    u_char                    *colon;
     ssize_t                    size;
-    ngx_str_t                  name, text;
+    ngx_str_t                  name;
     ngx_http_v2m_limit_zone_t *zone;
 
-    colon = ngx_strlchr(value->data, value->data + value->len, ':');
-
-    if (colon == NULL || colon == value->data) {
+    if (ngx_http_v2m_zone_argument(value, &name, &size) != NGX_OK) {
         return "needs zone=NAME:SIZE";
     }
 
-    name.data = value->data;
-    name.len = colon - value->data;
-    text.data = colon + 1;
-    text.len = value->data + value->len - text.data;
-
-    size = ngx_parse_size(&text);
-
-    if (size < (ssize_t) (NGX_HTTP_V2M_LIMIT_PAGES * ngx_pagesize)) {
+    if (size < NGX_HTTP_V2M_ZONE_MIN) {
         return "needs a zone of 32k at least";
     }
 

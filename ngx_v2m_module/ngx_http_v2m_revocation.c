@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "ngx_http_v2m_argument.h"
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_response.h"
 #include "ngx_http_v2m_task.h"
@@ -146,30 +147,20 @@ ngx_http_v2m_revocation_create_conf(ngx_conf_t *cf)
 }
 
 
-/* Takes "zone=NAME:SIZE". */
+/* Takes NAME:SIZE. */
 static char *
 ngx_http_v2m_revocation_add_zone(ngx_conf_t *cf, ngx_str_t *value,
                                  ngx_http_v2m_revocation_conf_t *rcf)
 {
-    u_char                         *colon;
     ssize_t                         size;
-    ngx_str_t                       name, text;
+    ngx_str_t                       name;
     ngx_http_v2m_revocation_zone_t *zone;
 
-    name.data = value->data + 5;
-    colon = ngx_strlchr(name.data, value->data + value->len, ':');
-
-    if (colon == NULL || colon == name.data) {
+    if (ngx_http_v2m_zone_argument(value, &name, &size) != NGX_OK) {
         return "needs \"zone=NAME:SIZE\"";
     }
 
-    name.len = colon - name.data;
-    text.data = colon + 1;
-    text.len = value->data + value->len - text.data;
-
-    size = ngx_parse_size(&text);
-
-    if (size == NGX_ERROR || size < (ssize_t) (8 * ngx_pagesize)) {
+    if (size < NGX_HTTP_V2M_ZONE_MIN) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "the size of the zone \"%V\" must be 32k or more",
                            &name);
@@ -212,7 +203,10 @@ ngx_http_v2m_revocation(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
         if (ngx_strncmp(value[i].data, "zone=", 5) == 0 && rcf->zone == NULL) {
-            rv = ngx_http_v2m_revocation_add_zone(cf, &value[i], rcf);
+            text.data = value[i].data + 5;
+            text.len = value[i].len - 5;
+
+            rv = ngx_http_v2m_revocation_add_zone(cf, &text, rcf);
             if (rv != NGX_CONF_OK) {
                 return rv;
             }
