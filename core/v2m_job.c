@@ -269,8 +269,8 @@ v2m_job_json_object(const v2m_job_t *job, int owned)
 }
 
 
-static char *
-v2m_job_json_one(const v2m_job_t *job, int owned)
+char *
+v2m_job_json(const v2m_job_t *job, int owned)
 {
     char   *text;
     json_t *object;
@@ -288,8 +288,8 @@ v2m_job_json_one(const v2m_job_t *job, int owned)
 }
 
 
-static char *
-v2m_job_json_list(const v2m_job_t *jobs, size_t count, const char *next,
+char *
+v2m_job_list_json(const v2m_job_t *jobs, size_t count, const char *next,
                   int owned)
 {
     int     failed;
@@ -313,32 +313,4 @@ v2m_job_json_list(const v2m_job_t *jobs, size_t count, const char *next,
     json_decref(object);
 
     return text;
-}
-
-
-char *
-v2m_job_json(const v2m_job_t *job)
-{
-    return v2m_job_json_one(job, 0);
-}
-
-
-char *
-v2m_job_list_json(const v2m_job_t *jobs, size_t count, const char *next)
-{
-    return v2m_job_json_list(jobs, count, next, 0);
-}
-
-
-char *
-v2m_job_owned_json(const v2m_job_t *job)
-{
-    return v2m_job_json_one(job, 1);
-}
-
-
-char *
-v2m_job_owned_list_json(const v2m_job_t *jobs, size_t count, const char *next)
-{
-    return v2m_job_json_list(jobs, count, next, 1);
 }

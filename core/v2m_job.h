@@ -82,17 +82,14 @@ int v2m_job_state_parse(v2m_job_state_t *state, const char *name);
 int v2m_job_notified_parse(v2m_job_notified_t *notified, const char *name);
 
 /*
- * The job as clients see it.  Returns malloc'ed JSON text, or NULL when out
- * of memory.
+ * The job as clients see it; owned: with "username", whose it is, as only
+ * administrators see it.  Returns malloc'ed JSON text, or NULL when out of
+ * memory.
  */
-char *v2m_job_json(const v2m_job_t *job);
+char *v2m_job_json(const v2m_job_t *job, int owned);
 
 /* {"jobs":[...],"next":"ID"|null}: the page of a list, as clients see it. */
-char *v2m_job_list_json(const v2m_job_t *jobs, size_t count, const char *next);
-
-/* The same for administrators, with "username", whose each job is. */
-char *v2m_job_owned_json(const v2m_job_t *job);
-char *v2m_job_owned_list_json(const v2m_job_t *jobs, size_t count,
-                              const char *next);
+char *v2m_job_list_json(const v2m_job_t *jobs, size_t count, const char *next,
+                        int owned);
 
 #endif /* V2M_JOB_H */

@@ -46,7 +46,7 @@ ngx_http_v2m_event_make(v2m_job_t *job)
         return NULL;
     }
 
-    event->json = v2m_job_json(job);
+    event->json = v2m_job_json(job, 0);
     if (event->json == NULL) {
         free(event);
         return NULL;

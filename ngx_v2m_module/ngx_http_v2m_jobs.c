@@ -17,7 +17,7 @@
 typedef struct {
     v2m_mongo_t *mongo;
     const char  *owner; /* NULL: anyone */
-    ngx_uint_t   admin;
+    int          admin;
     v2m_id_t     id; /* of the job, or what the page of the list begins after */
     size_t       limit;
     v2m_job_t    job;
@@ -303,8 +303,7 @@ ngx_http_v2m_jobs_list_done(ngx_http_request_t *r, void *data, int rc,
 
         status = ngx_http_v2m_send_json(
             r, NGX_HTTP_OK,
-            jobs->admin ? v2m_job_owned_list_json(jobs->jobs, count, next)
-                        : v2m_job_list_json(jobs->jobs, count, next));
+            v2m_job_list_json(jobs->jobs, count, next, jobs->admin));
     }
 
     v2m_jobs_free(jobs->jobs, jobs->count);
@@ -342,10 +341,8 @@ ngx_http_v2m_jobs_find_done(ngx_http_request_t *r, void *data, int rc,
     } else {
         ngx_http_v2m_note_administrator(r, "read", jobs->job.username,
                                         jobs->id);
-        status =
-            ngx_http_v2m_send_json(r, NGX_HTTP_OK,
-                                   jobs->admin ? v2m_job_owned_json(&jobs->job)
-                                               : v2m_job_json(&jobs->job));
+        status = ngx_http_v2m_send_json(r, NGX_HTTP_OK,
+                                        v2m_job_json(&jobs->job, jobs->admin));
     }
 
     v2m_job_free(&jobs->job);

@@ -148,5 +148,5 @@ ngx_http_v2m_upload_answer(ngx_http_v2m_upload_t *upload)
     }
 
     return ngx_http_v2m_send_json(r, NGX_HTTP_CREATED,
-                                  v2m_job_json(&upload->job));
+                                  v2m_job_json(&upload->job, 0));
 }

@@ -16,7 +16,7 @@ fuzz_job_json(const v2m_job_t *job)
     char   *text;
     json_t *root;
 
-    text = v2m_job_json(job);
+    text = v2m_job_json(job, 0);
     FUZZ_CHECK(text != NULL);
     root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     FUZZ_CHECK(json_is_object(root));
@@ -24,7 +24,7 @@ fuzz_job_json(const v2m_job_t *job)
     json_decref(root);
     free(text);
 
-    text = v2m_job_list_json(job, 1, job->id);
+    text = v2m_job_list_json(job, 1, job->id, 0);
     FUZZ_CHECK(text != NULL);
     root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     FUZZ_CHECK(json_array_size(json_object_get(root, "jobs")) == 1);

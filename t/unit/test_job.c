@@ -28,7 +28,7 @@ assert_json(const v2m_job_t *job, const char *expected)
 {
     char *text;
 
-    text = v2m_job_json(job);
+    text = v2m_job_json(job, 0);
     assert_non_null(text);
     assert_string_equal(text, expected);
     free(text);
@@ -116,7 +116,7 @@ assert_json_has(const v2m_job_t *job, const char *part)
 {
     char *text;
 
-    text = v2m_job_json(job);
+    text = v2m_job_json(job, 0);
     assert_non_null(text);
 
     if (strstr(text, part) == NULL) {
@@ -236,15 +236,15 @@ test_list(void **state)
 
     (void) state;
 
-    text = v2m_job_list_json(NULL, 0, NULL);
+    text = v2m_job_list_json(NULL, 0, NULL, 0);
     assert_string_equal(text, "{\"jobs\":[],\"next\":null}");
     free(text);
 
     jobs[0] = example(V2M_JOB_QUEUED);
     jobs[1] = example(V2M_JOB_FAILED);
     jobs[1].name = (char *) "\xFF";
-    one = v2m_job_json(&jobs[0]);
-    text = v2m_job_json(&jobs[1]);
+    one = v2m_job_json(&jobs[0], 0);
+    text = v2m_job_json(&jobs[1], 0);
     assert_int_not_equal(asprintf(&expected,
                                   "{\"jobs\":[%s,%s],\"next\":\"" ID "\"}", one,
                                   text),
@@ -252,7 +252,7 @@ test_list(void **state)
     free(one);
     free(text);
 
-    text = v2m_job_list_json(jobs, 2, ID);
+    text = v2m_job_list_json(jobs, 2, ID, 0);
     assert_string_equal(text, expected);
     free(text);
     free(expected);

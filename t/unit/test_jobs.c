@@ -123,7 +123,7 @@ test_transitions(void **state)
 
             make(id, (v2m_job_state_t) from);
             job = get(id);
-            before = v2m_job_json(&job);
+            before = v2m_job_json(&job, 0);
             v2m_job_free(&job);
 
             /* a progress that comes too late is no news */
@@ -137,7 +137,7 @@ test_transitions(void **state)
             }
 
             job = get(id);
-            after = v2m_job_json(&job);
+            after = v2m_job_json(&job, 0);
 
             if (becomes == -1) {
                 assert_string_equal(before, after);
@@ -635,12 +635,12 @@ test_adopt(void **state)
     /* again, by someone else: nothing changes */
 
     job = get(video.id);
-    before = v2m_job_json(&job);
+    before = v2m_job_json(&job, 0);
     v2m_job_free(&job);
     assert_ok(v2m_jobs_adopt(mongo, "other@example.com", &video, &error),
               &error);
     job = get(video.id);
-    after = v2m_job_json(&job);
+    after = v2m_job_json(&job, 0);
     v2m_job_free(&job);
     assert_string_equal(before, after);
     free(before);

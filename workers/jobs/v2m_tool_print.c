@@ -72,7 +72,7 @@ v2m_tool_json(const v2m_job_t *job)
     char   *text;
     json_t *object;
 
-    text = v2m_job_owned_json(job);
+    text = v2m_job_json(job, 1);
     object = text != NULL ? json_loads(text, 0, NULL) : NULL;
     free(text);
 
