@@ -22,7 +22,7 @@ help:
 	@echo 'make test    install what is missing, build, and run every test;'
 	@echo '             PHASES="unit e2e" for some of them, see t/run --help'
 	@echo
-	@echo 'make analyze static analysis by gcc, clang-tidy and cppcheck'
+	@echo 'make analyze build with clang; static analysis by gcc, clang-tidy, cppcheck'
 	@echo 'make fuzz    feed the parsers what nobody would send; MINUTES=10 for each of'
 	@echo '             them, TARGET="multipart token" for some'
 	@echo
@@ -62,7 +62,7 @@ test:
 
 analyze:
 	$(need) run test analyze
-	@t/run analyze
+	@t/run clang analyze
 
 fuzz:
 	$(need) run fuzz

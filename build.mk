@@ -17,8 +17,6 @@ B            ?= build/fuzz
 CC            = clang
 VARIANT_FLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
                 -fno-sanitize-recover=undefined
-# seccomp.h's macros leave some out, which only clang says
-WARNINGS      = -Wall -Wextra -Werror -Wno-missing-field-initializers
 else
 B            ?= build/release
 VARIANT_FLAGS = -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
@@ -250,7 +248,7 @@ $(B)/nginx/objs/Makefile: config build.mk | $(NGINX_SOURCE)/configure
 	    && chmod -R u+w $(B)/nginx
 	@cd $(B)/nginx && env -u CFLAGS -u CPPFLAGS -u LDFLAGS \
 	    bash -c '. ./conf_flags && ./configure \
-	    "$${NGX_CONF_FLAGS[@]}" \
+	    "$${NGX_CONF_FLAGS[@]}" --with-cc="$(CC)" \
 	    --with-cc-opt="$(MODULE_FLAGS)" --with-ld-opt="$(MODULE_LDFLAGS)" \
 	    --add-dynamic-module=$(CURDIR)' > $(CURDIR)/$(B)/nginx-configure.log \
 	    || { cat $(CURDIR)/$(B)/nginx-configure.log; false; }

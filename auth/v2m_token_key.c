@@ -497,12 +497,12 @@ v2m_token_key_jwk(v2m_token_key_t *key, const json_t *jwk, v2m_error_t *error)
 
     rc = v2m_token_number(jwk, type == V2M_PKEY_RSA ? "n" : "x", first,
                           &first_length, error);
-
-    if (rc == V2M_OK) {
-        rc = v2m_token_number(jwk, type == V2M_PKEY_RSA ? "e" : "y", second,
-                              &second_length, error);
+    if (rc != V2M_OK) {
+        return rc;
     }
 
+    rc = v2m_token_number(jwk, type == V2M_PKEY_RSA ? "e" : "y", second,
+                          &second_length, error);
     if (rc != V2M_OK) {
         return rc;
     }

@@ -52,7 +52,7 @@ test_packages=(
     nghttp2-client clang-format shellcheck cppcheck valgrind git openssl
 )
 
-analyze_packages=(clang-tidy)
+analyze_packages=(clang clang-tidy)
 
 fuzz_packages=(clang llvm libclang-rt-dev)
 

@@ -80,8 +80,8 @@ test_others(void **state)
         "A <a@example.org>",
         "a@example.org\x7f",
         "j\xc3\xbcrgen@example.org",
-        "a@b\xc3\xbc"
-        "cher.example",
+        ("a@b\xc3\xbc"
+         "cher.example"),
         "\xff@example.org",
         "a;b@example.org",
         "a\\b@example.org",

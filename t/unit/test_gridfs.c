@@ -132,9 +132,12 @@ test_names(void **state)
     v2m_error_t       error;
     v2m_gridfs_file_t file, found;
 
-    static const char *const names[] = { "", "a.mp4",
-                                         "say \"\xC3\xA4\" $where.\xF0\x9F\x8E"
-                                         "\xB5" };
+    static const char *const names[] = {
+        "",
+        "a.mp4",
+        ("say \"\xC3\xA4\" $where.\xF0\x9F\x8E"
+         "\xB5"),
+    };
 
     (void) state;
 

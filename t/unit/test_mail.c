@@ -138,8 +138,8 @@ test_addresses(void **state)
         "user@[127.0.0.1]",
         "user@example.org>",
         "user@example.org RCPT TO:<x@y>",
-        "us\x01"
-        "er@example.org",
+        ("us\x01"
+         "er@example.org"),
         "j\xc3\xb6rg@example.org",
         "user@ex\xc3\xa4mple.org",
     };

@@ -223,8 +223,8 @@ test_plain_text(void **state)
         "!",
         "*0",
         "*1",
-        "!$y$j9T$F5Jx5fExrKuPp53xLKQ..1$"
-        "zwtVrjrUCmXcyLTs6oxLTQlzifSUkF8RHJ./tK5KU79",
+        ("!$y$j9T$F5Jx5fExrKuPp53xLKQ..1$"
+         "zwtVrjrUCmXcyLTs6oxLTQlzifSUkF8RHJ./tK5KU79"),
         "$",
         "$$",
         "$1",

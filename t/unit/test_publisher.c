@@ -212,6 +212,8 @@ depth(const char *queue)
     v2m_error_t        error;
     v2m_amqp_options_t options = { "v2m-test", 30, 5000 };
 
+    messages = -1;
+
     if (v2m_amqp_connect(&amqp, broker_url(), &options, &error) != V2M_OK
         || v2m_amqp_depth(amqp, queue, &messages, &error) != V2M_OK)
     {

@@ -95,8 +95,8 @@ test_embedded_keys(void **state)
 
     /* "k" is OTHER */
     static const char *const members[] = {
-        "\"jwk\":{\"kty\":\"oct\",\"k\":"
-        "\"YW5vdGhlciBzZWNyZXQgdGhhdCBoYXMgMzIgYnl0ZXMu\"}",
+        ("\"jwk\":{\"kty\":\"oct\",\"k\":"
+         "\"YW5vdGhlciBzZWNyZXQgdGhhdCBoYXMgMzIgYnl0ZXMu\"}"),
         "\"jku\":\"https://attacker.example/jwks.json\"",
         "\"jku\":\"file:///etc/passwd\"",
         "\"x5u\":\"https://attacker.example/cert.pem\"",
@@ -374,7 +374,7 @@ test_truncated(void **state)
         assert_int_equal(verify_bytes(keys, PYJWT, i, NOW, &claims),
                          V2M_DENIED);
         assert_int_equal(
-            verify_bytes(keys, PYJWT + strlen(PYJWT) - i, i, NOW, &claims),
+            verify_bytes(keys, &PYJWT[strlen(PYJWT) - i], i, NOW, &claims),
             V2M_DENIED);
     }
 }

@@ -177,10 +177,10 @@ v2m_sandbox_fill_bounded(scmp_filter_ctx filter)
         const char         *name;
         struct scmp_arg_cmp argument;
     } bounded[] = {
-        /* the two ways out */
-        { "recvfrom", SCMP_A0(SCMP_CMP_EQ, V2M_CHANNEL_FD) },
-        { "sendmsg", SCMP_A0(SCMP_CMP_EQ, V2M_CHANNEL_FD) },
-        { "write", SCMP_A0(SCMP_CMP_EQ, V2M_SANDBOX_LOG) },
+        /* the two ways out; the second datum counts with a mask alone */
+        { "recvfrom", SCMP_A0(SCMP_CMP_EQ, V2M_CHANNEL_FD, 0) },
+        { "sendmsg", SCMP_A0(SCMP_CMP_EQ, V2M_CHANNEL_FD, 0) },
+        { "write", SCMP_A0(SCMP_CMP_EQ, V2M_SANDBOX_LOG, 0) },
 
         /* a thread, but no process */
         { "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD) },
@@ -191,8 +191,8 @@ v2m_sandbox_fill_bounded(scmp_filter_ctx filter)
         { "mprotect", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
 
         /* abort(), and names of threads */
-        { "tgkill", SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t) getpid()) },
-        { "prctl", SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME) },
+        { "tgkill", SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t) getpid(), 0) },
+        { "prctl", SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0) },
     };
 
     rc = 0;
