@@ -30,10 +30,11 @@ ARROWS = {
     "workers/jobs": {"workers/common": None, "core": None},
 }
 
-# The sources that alone include a library's headers.
+# The files that alone include a library's headers: a source, or the private
+# header of several with one name.
 LIBRARIES = {
     r"mongoc/": {"core/v2m_mongo.c"},
-    r"(rabbitmq-c/|amqp)": {"core/v2m_amqp.c"},
+    r"(rabbitmq-c/|amqp)": {"core/v2m_amqp_private.h"},
     r"(mysql|mariadb)": {"auth/v2m_users.c"},
     r"jwt\.h": {"auth/v2m_token.c"},
     r"openssl/": {"auth/v2m_pkey.c"},
@@ -111,6 +112,22 @@ def test_each_library_has_one_source():
         if users != allowed:
             wrong.append(f"<{pattern}> is included by {sorted(users)}, not"
                          f" by {sorted(allowed)}")
+
+    assert not wrong, "\n".join(wrong)
+
+
+def test_private_headers_are_for_sources_of_their_name():
+    """NAME_private.h is for NAME*.c beside it."""
+    wrong = []
+
+    for path in c_files(*CODE):
+        for name, _ in includes(path):
+            if not name.endswith("_private.h"):
+                continue
+            mine = name.removesuffix("_private.h")
+            if folder(path) != headers()[name] \
+                    or path.suffix != ".c" or not path.stem.startswith(mine):
+                wrong.append(f"{path} includes {name}")
 
     assert not wrong, "\n".join(wrong)
 
