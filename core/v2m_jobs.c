@@ -11,6 +11,9 @@
 /* The record's own version, for readers of a later release. */
 #define V2M_JOBS_VERSION 1
 
+/* How often a job that changes meanwhile is tried to be dropped. */
+#define V2M_JOBS_DROP_TRIES 8
+
 int
 v2m_jobs_prepare(v2m_mongo_t *mongo, v2m_error_t *error)
 {
@@ -482,8 +485,14 @@ v2m_jobs_delete_blobs(v2m_mongo_t *mongo, const v2m_job_t *job,
 }
 
 
-int
-v2m_jobs_drop(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error)
+/*
+ * The blobs first when the job came to its end, so that what is cut short can
+ * be repeated; else the record first, so that a converter at work finds that
+ * it has lost.  V2M_CONFLICT: the job changed since it was read.
+ */
+static int
+v2m_jobs_drop_unchanged(v2m_mongo_t *mongo, const v2m_job_t *job,
+                        v2m_error_t *error)
 {
     int rc, ended;
 
@@ -496,6 +505,38 @@ v2m_jobs_drop(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error)
 
     return rc == V2M_OK && !ended ? v2m_jobs_delete_blobs(mongo, job, error)
                                   : rc;
+}
+
+
+int
+v2m_jobs_drop(v2m_mongo_t *mongo, const v2m_id_t id, const char *owner,
+              v2m_job_t *job, v2m_error_t *error)
+{
+    int rc, tries;
+
+    v2m_job_init(job);
+
+    for (tries = 0; tries < V2M_JOBS_DROP_TRIES; tries++) {
+        v2m_job_free(job);
+
+        rc = v2m_jobs_find(mongo, id, owner, job, error);
+
+        if (rc == V2M_OK && job->state == V2M_JOB_UPLOADING) {
+            return v2m_error_set(error, V2M_CONFLICT,
+                                 "the upload of job %s is still under way", id);
+        }
+
+        if (rc == V2M_OK) {
+            rc = v2m_jobs_drop_unchanged(mongo, job, error);
+        }
+
+        if (rc != V2M_CONFLICT) {
+            return rc;
+        }
+    }
+
+    return v2m_error_set(error, V2M_UNAVAILABLE, "job %s changes all the time",
+                         id);
 }
 
 

@@ -115,12 +115,14 @@ int v2m_jobs_delete_blobs(v2m_mongo_t *mongo, const v2m_job_t *job,
                           v2m_error_t *error);
 
 /*
- * Removes a job that is not uploading, with its blobs: those first when it came
- * to its end, so that what is cut short can be repeated; else the record first,
- * so that a converter at work finds that it has lost.  V2M_CONFLICT: it changed
- * since it was read; try again.
+ * Finds a job as v2m_jobs_find() does and removes it with its blobs, in such an
+ * order that what is cut short can be repeated, and again when it changed
+ * meanwhile.  *job is what was found last; to be freed with v2m_job_free(),
+ * whatever the result.  V2M_CONFLICT: its upload is still under way, as the
+ * error says; V2M_UNAVAILABLE as well: it changed each time.
  */
-int v2m_jobs_drop(v2m_mongo_t *mongo, const v2m_job_t *job, v2m_error_t *error);
+int v2m_jobs_drop(v2m_mongo_t *mongo, const v2m_id_t id, const char *owner,
+                  v2m_job_t *job, v2m_error_t *error);
 
 /*
  * Marks an upload without a change since the given time (ms since the epoch)

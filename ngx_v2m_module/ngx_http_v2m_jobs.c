@@ -12,7 +12,6 @@
 
 #define NGX_HTTP_V2M_JOBS_DEFAULT 20 /* jobs on a page of the list */
 #define NGX_HTTP_V2M_JOBS_MAX     100
-#define NGX_HTTP_V2M_JOBS_TRIES   8 /* to delete a job that changes meanwhile */
 
 typedef struct {
     v2m_mongo_t *mongo;
@@ -356,31 +355,9 @@ ngx_http_v2m_jobs_find_done(ngx_http_request_t *r, void *data, int rc,
 static int
 ngx_http_v2m_jobs_delete_run(void *data, v2m_error_t *error)
 {
-    int                  rc, tries;
     ngx_http_v2m_jobs_t *jobs = data;
 
-    for (tries = 0; tries < NGX_HTTP_V2M_JOBS_TRIES; tries++) {
-        v2m_job_free(&jobs->job);
-
-        rc = v2m_jobs_find(jobs->mongo, jobs->id, jobs->owner, &jobs->job,
-                           error);
-
-        if (rc == V2M_OK && jobs->job.state == V2M_JOB_UPLOADING) {
-            return v2m_error_set(error, V2M_CONFLICT,
-                                 "the upload of this job is still under way");
-        }
-
-        if (rc == V2M_OK) {
-            rc = v2m_jobs_drop(jobs->mongo, &jobs->job, error);
-        }
-
-        if (rc != V2M_CONFLICT) {
-            return rc;
-        }
-    }
-
-    return v2m_error_set(error, V2M_UNAVAILABLE, "job %s changes all the time",
-                         jobs->id);
+    return v2m_jobs_drop(jobs->mongo, jobs->id, jobs->owner, &jobs->job, error);
 }
 
 

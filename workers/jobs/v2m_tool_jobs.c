@@ -8,9 +8,6 @@
 #include "v2m_json.h"
 #include "v2m_tool.h"
 
-/* How often a job that changes meanwhile is tried to be dropped. */
-#define V2M_TOOL_TRIES 5
-
 typedef int (*v2m_tool_each_pt)(v2m_tool_t *tool, const char *id,
                                 v2m_error_t *error);
 
@@ -217,26 +214,11 @@ v2m_tool_mail(v2m_tool_t *tool, int count, char **ids)
 static int
 v2m_tool_drop_one(v2m_tool_t *tool, const char *id, v2m_error_t *error)
 {
-    int       rc, tries;
+    int       rc;
     v2m_job_t job;
 
-    rc = V2M_CONFLICT;
-
-    for (tries = 0; rc == V2M_CONFLICT && tries < V2M_TOOL_TRIES; tries++) {
-        rc = v2m_jobs_find(tool->mongo, id, NULL, &job, error);
-        if (rc != V2M_OK) {
-            return rc;
-        }
-
-        if (job.state == V2M_JOB_UPLOADING) {
-            v2m_job_free(&job);
-            return v2m_error_set(error, V2M_CONFLICT,
-                                 "the upload of job %s is still under way", id);
-        }
-
-        rc = v2m_jobs_drop(tool->mongo, &job, error);
-        v2m_job_free(&job);
-    }
+    rc = v2m_jobs_drop(tool->mongo, id, NULL, &job, error);
+    v2m_job_free(&job);
 
     return rc;
 }
