@@ -260,12 +260,8 @@ v2m_token_check_times(const json_t *json, int64_t now, v2m_claims_t *claims,
 
 
 static int
-v2m_token_is_username(const char *text)
+v2m_token_is_printable(const char *text)
 {
-    if (text == NULL || *text == '\0') {
-        return 0;
-    }
-
     for (; *text != '\0'; text++) {
         if ((unsigned char) *text < 0x20 || *text == 0x7f) {
             return 0;
@@ -273,6 +269,13 @@ v2m_token_is_username(const char *text)
     }
 
     return 1;
+}
+
+
+static int
+v2m_token_is_username(const char *text)
+{
+    return text != NULL && *text != '\0' && v2m_token_is_printable(text);
 }
 
 
@@ -403,7 +406,7 @@ v2m_token_read_claims(const json_t *json, const v2m_token_parts_t *parts,
                       v2m_claims_t *claims, v2m_error_t *error)
 {
     int         rc;
-    const char *username;
+    const char *username, *admin;
 
     rc = v2m_token_check_times(json, now, claims, error);
 
@@ -412,9 +415,11 @@ v2m_token_read_claims(const json_t *json, const v2m_token_parts_t *parts,
     }
 
     if (rc == V2M_OK) {
-        /* who administers this service is not for others to say */
+        /* who administers this service is for others to say only where they
+         * were given a claim for it */
+        admin = issuer->url == NULL ? "admin" : issuer->admin;
         claims->admin =
-            issuer->url == NULL && json_is_true(json_object_get(json, "admin"));
+            admin != NULL && json_is_true(json_object_get(json, admin));
         claims->username = strdup(username);
         claims->json = json_dumps(json, JSON_COMPACT);
 
@@ -580,7 +585,9 @@ v2m_claims_get(const v2m_claims_t *claims, const char *name, size_t length)
         text = NULL;
 
     } else if (json_is_string(value)) {
-        text = strdup(json_string_value(value));
+        text = v2m_token_is_printable(json_string_value(value))
+                   ? strdup(json_string_value(value))
+                   : NULL;
 
     } else {
         text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);

@@ -26,7 +26,7 @@ typedef struct {
     char   *json;    /* all the claims, as one JSON object */
     int64_t issued;  /* seconds since the epoch */
     int64_t expires; /* seconds since the epoch */
-    int     admin;   /* only as our own tokens say */
+    int     admin;   /* as our own tokens say, or the issuer may say */
 
     /* name this token, by its issuer and jti where it has one, and its user:
      * digests */
@@ -57,7 +57,8 @@ int v2m_token_verify(const v2m_token_keys_t *keys, const char *token,
                      v2m_error_t *error);
 
 /* The value of one claim as text: a string as it is, anything else as JSON.
- * Malloc'ed; NULL when there is no such claim. */
+ * Malloc'ed; NULL when there is no such claim, or it is a string with control
+ * characters, which must not get into a header. */
 char *v2m_claims_get(const v2m_claims_t *claims, const char *name,
                      size_t length);
 

@@ -48,6 +48,7 @@ v2m_token_issuer_free(v2m_token_issuer_t *issuer)
     free(issuer->audiences);
     free(issuer->url);
     free(issuer->user);
+    free(issuer->admin);
 }
 
 
@@ -341,27 +342,36 @@ v2m_token_issuer_open(v2m_token_issuer_t *issuer, const char *file,
 }
 
 
+/* A copy of a text that may be missing.  V2M_ERROR: out of memory. */
 static int
-v2m_token_issuer_copy(v2m_token_issuer_t *issuer, const char *url,
-                      const char *const *audiences, size_t audience_count,
-                      const char *user, v2m_error_t *error)
+v2m_token_copy(char **copy, const char *text)
+{
+    *copy = text != NULL ? strdup(text) : NULL;
+
+    return text == NULL || *copy != NULL ? V2M_OK : V2M_ERROR;
+}
+
+
+static int
+v2m_token_issuer_copy(v2m_token_issuer_t               *issuer,
+                      const v2m_token_issuer_options_t *options,
+                      v2m_error_t                      *error)
 {
     size_t i;
 
-    issuer->url = strdup(url);
-    issuer->user = user != NULL ? strdup(user) : NULL;
-    issuer->audiences = calloc(audience_count, sizeof(char *));
+    issuer->audiences = calloc(options->audience_count, sizeof(char *));
 
-    if (issuer->url == NULL || (user != NULL && issuer->user == NULL)
+    if (v2m_token_copy(&issuer->url, options->url) != V2M_OK
+        || v2m_token_copy(&issuer->user, options->user) != V2M_OK
+        || v2m_token_copy(&issuer->admin, options->admin) != V2M_OK
         || issuer->audiences == NULL)
     {
         return v2m_token_keys_no_memory(error);
     }
 
-    for (i = 0; i < audience_count; i++) {
-        issuer->audiences[i] = strdup(audiences[i]);
-
-        if (issuer->audiences[i] == NULL) {
+    for (i = 0; i < options->audience_count; i++) {
+        if (v2m_token_copy(&issuer->audiences[i], options->audiences[i])
+            != V2M_OK) {
             return v2m_token_keys_no_memory(error);
         }
 
@@ -373,27 +383,25 @@ v2m_token_issuer_copy(v2m_token_issuer_t *issuer, const char *url,
 
 
 int
-v2m_token_keys_add_issuer(v2m_token_keys_t *keys, const char *url,
-                          const char *file, const char *const *audiences,
-                          size_t audience_count, const char *user,
-                          v2m_error_t *error)
+v2m_token_keys_add_issuer(v2m_token_keys_t                 *keys,
+                          const v2m_token_issuer_options_t *options,
+                          v2m_error_t                      *error)
 {
     int                 rc;
     v2m_token_issuer_t  made;
     v2m_token_issuer_t *grown;
 
-    if (v2m_token_keys_issuer(keys, url) != &keys->own) {
+    if (v2m_token_keys_issuer(keys, options->url) != &keys->own) {
         return v2m_error_set(error, V2M_CONFLICT,
-                             "the issuer \"%s\" is there twice", url);
+                             "the issuer \"%s\" is there twice", options->url);
     }
 
     memset(&made, 0, sizeof(made));
 
-    rc = v2m_token_issuer_copy(&made, url, audiences, audience_count, user,
-                               error);
+    rc = v2m_token_issuer_copy(&made, options, error);
 
     if (rc == V2M_OK) {
-        rc = v2m_token_issuer_open(&made, file, error);
+        rc = v2m_token_issuer_open(&made, options->file, error);
     }
 
     if (rc == V2M_OK) {

@@ -12,12 +12,23 @@
 
 typedef struct v2m_token_keys_s v2m_token_keys_t;
 
+/* What is said of another issuer. */
+typedef struct {
+    const char        *url;
+    const char        *file; /* with its keys, a JWK Set (RFC 7517) */
+    const char *const *audiences;
+    size_t             audience_count; /* one at least */
+    const char        *user;           /* as below, both */
+    const char        *admin;
+} v2m_token_issuer_options_t;
+
 /* Whose tokens they are: what is checked of them beside the signature. */
 typedef struct {
     char  *url; /* the claim iss, NULL: ourselves */
     char **audiences;
     size_t audience_count;
-    char  *user; /* the claim that names the user; NULL: username, else sub */
+    char  *user;  /* the claim that names the user; NULL: username, else sub */
+    char  *admin; /* of others: the claim that makes administrators, or NULL */
 
     v2m_token_key_t *keys;
     size_t           count;
@@ -45,15 +56,13 @@ int v2m_token_keys_add_directory(v2m_token_keys_t *keys, const char *directory,
                                  const char *sign, v2m_error_t *error);
 
 /*
- * Adds another issuer with the keys that are in a file, a JWK Set (RFC 7517).
- * Strings are copied; one audience at least.  V2M_INVALID: the file is no such
- * set, has no key of use, or a broken one; V2M_CONFLICT: the issuer is there
+ * Adds another issuer; everything is copied.  V2M_INVALID: the file is no JWK
+ * Set, has no key of use, or a broken one; V2M_CONFLICT: the issuer is there
  * already.
  */
-int v2m_token_keys_add_issuer(v2m_token_keys_t *keys, const char *url,
-                              const char *file, const char *const *audiences,
-                              size_t audience_count, const char *user,
-                              v2m_error_t *error);
+int v2m_token_keys_add_issuer(v2m_token_keys_t                 *keys,
+                              const v2m_token_issuer_options_t *options,
+                              v2m_error_t                      *error);
 
 /* Whose token it is that has this iss, NULL for none: another issuer's, else
  * ours. */

@@ -20,6 +20,7 @@ typedef struct {
     ngx_str_t    url;
     ngx_str_t    jwks;      /* a path */
     ngx_str_t    user;      /* data NULL: not given */
+    ngx_str_t    admin;     /* likewise */
     ngx_array_t *audiences; /* of char * */
 } ngx_http_v2m_issuer_t;
 
@@ -181,6 +182,8 @@ ngx_http_v2m_token_issuer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     for (i = 2; i < cf->args->nelts; i++) {
         if (ngx_http_v2m_argument(&value[i], "jwks=", &issuer->jwks) == NGX_OK
             || ngx_http_v2m_argument(&value[i], "user=", &issuer->user)
+                   == NGX_OK
+            || ngx_http_v2m_argument(&value[i], "admin=", &issuer->admin)
                    == NGX_OK)
         {
             continue;
@@ -246,10 +249,11 @@ static ngx_int_t
 ngx_http_v2m_keys_files(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf,
                         ngx_http_v2m_keys_conf_t *kcf)
 {
-    int                    rc;
-    ngx_uint_t             i;
-    v2m_error_t            error;
-    ngx_http_v2m_issuer_t *issuer;
+    int                        rc;
+    ngx_uint_t                 i;
+    v2m_error_t                error;
+    ngx_http_v2m_issuer_t     *issuer;
+    v2m_token_issuer_options_t options;
 
     rc = V2M_OK;
 
@@ -268,10 +272,14 @@ ngx_http_v2m_keys_files(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf,
     for (i = 0; kcf->issuers && i < kcf->issuers->nelts; i++) {
         issuer = (ngx_http_v2m_issuer_t *) kcf->issuers->elts + i;
 
-        rc = v2m_token_keys_add_issuer(
-            mcf->keys, (char *) issuer->url.data, (char *) issuer->jwks.data,
-            issuer->audiences->elts, issuer->audiences->nelts,
-            (char *) issuer->user.data, &error);
+        options.url = (char *) issuer->url.data;
+        options.file = (char *) issuer->jwks.data;
+        options.audiences = issuer->audiences->elts;
+        options.audience_count = issuer->audiences->nelts;
+        options.user = (char *) issuer->user.data;
+        options.admin = (char *) issuer->admin.data;
+
+        rc = v2m_token_keys_add_issuer(mcf->keys, &options, &error);
 
         if (rc != V2M_OK) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -13,7 +13,6 @@
 /* Tokens that a worker process remembers; each takes about 1 KiB. */
 #define NGX_HTTP_V2M_TOKENS_REMEMBERED 1024
 
-static char *ngx_http_v2m_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_http_v2m_problem_details(ngx_conf_t *cf, ngx_command_t *cmd,
                                           void *conf);
 static char *ngx_http_v2m_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -115,14 +114,6 @@ static ngx_command_t ngx_http_v2m_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_v2m_endpoint_ready },
-
-    { ngx_string("v2m_auth"),
-      NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
-          | NGX_CONF_FLAG,
-      ngx_http_v2m_auth,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_v2m_loc_conf_t, auth),
-      NULL },
 
     { ngx_string("v2m_problem_details"),
       NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
@@ -327,24 +318,6 @@ ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_v2m_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    char                     *rv;
-    ngx_http_v2m_loc_conf_t  *lcf = conf;
-    ngx_http_v2m_main_conf_t *mcf;
-
-    rv = ngx_conf_set_flag_slot(cf, cmd, conf);
-
-    if (rv == NGX_CONF_OK && lcf->auth) {
-        mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_v2m_module);
-        mcf->tokens = 1;
-    }
-
-    return rv;
-}
-
-
-static char *
 ngx_http_v2m_problem_details(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                     *rv;
@@ -431,9 +404,7 @@ ngx_http_v2m_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_v2m_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt       *handler;
-    ngx_http_v2m_main_conf_t  *mcf;
-    ngx_http_core_main_conf_t *cmcf;
+    ngx_http_v2m_main_conf_t *mcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_v2m_module);
 
@@ -444,19 +415,6 @@ ngx_http_v2m_postconfiguration(ngx_conf_t *cf)
     if (mcf->problems || mcf->tokens) {
         ngx_http_v2m_problem_init();
     }
-
-    if (!mcf->tokens) {
-        return NGX_OK;
-    }
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    handler = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
-    if (handler == NULL) {
-        return NGX_ERROR;
-    }
-
-    *handler = ngx_http_v2m_access_handler;
 
     return NGX_OK;
 }
@@ -523,7 +481,6 @@ ngx_http_v2m_create_loc_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    lcf->auth = NGX_CONF_UNSET;
     lcf->problem_details = NGX_CONF_UNSET;
     lcf->chunk_size = NGX_CONF_UNSET_SIZE;
     lcf->upload_batch = NGX_CONF_UNSET_UINT;
@@ -564,15 +521,8 @@ ngx_http_v2m_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                           ngx_http_v2m_conflict);
             return NGX_CONF_ERROR;
         }
-
-        /* "v2m_auth on" of a whole server must not close its login */
-
-        if (conf->auth == NGX_CONF_UNSET) {
-            conf->auth = 0;
-        }
     }
 
-    ngx_conf_merge_value(conf->auth, prev->auth, 0);
     ngx_conf_merge_value(conf->problem_details, prev->problem_details,
                          NGX_CONF_UNSET);
     ngx_conf_merge_size_value(conf->chunk_size, prev->chunk_size,

@@ -77,7 +77,6 @@ typedef struct {
 typedef struct {
     const ngx_http_v2m_endpoint_t *endpoint; /* NULL: another's location */
 
-    ngx_flag_t auth;
     ngx_flag_t problem_details; /* NGX_CONF_UNSET: where an endpoint is */
     size_t     chunk_size;      /* of the files written, bytes */
     ngx_uint_t upload_batch;    /* chunks in one insert, at most */
@@ -104,6 +103,7 @@ typedef struct {
     ngx_uint_t  retry_after; /* seconds, of 429 and 503; 0: the usual */
     unsigned    basic : 1;   /* 401 asks for Basic, else for Bearer */
     unsigned    denied : 1;  /* a token was given, but is not acceptable */
+    unsigned    scope : 1;   /* of 403: the token is good, but not enough */
 
     ngx_str_t body;             /* what is sent in place of nginx's page */
     unsigned  replace_body : 1; /* its header was sent */
@@ -113,6 +113,7 @@ typedef struct {
 #define NGX_HTTP_V2M_UNPROCESSABLE 422
 
 extern ngx_module_t ngx_http_v2m_module;
+extern ngx_module_t ngx_http_v2m_auth_module;
 extern ngx_module_t ngx_http_v2m_keys_module;
 extern ngx_module_t ngx_http_v2m_login_module;
 extern ngx_module_t ngx_http_v2m_revocation_module;
@@ -145,12 +146,10 @@ ngx_int_t ngx_http_v2m_download_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_v2m_health_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_v2m_ready_handler(ngx_http_request_t *r);
 
-/* The access phase: decides on the Bearer token before the body is read. */
-ngx_int_t ngx_http_v2m_access_handler(ngx_http_request_t *r);
-
-/* NGX_OK: the request has a valid token, whose claims are in its context; else
- * the status to answer with. */
-ngx_int_t ngx_http_v2m_authenticate(ngx_http_request_t *r);
+/* NGX_OK: the request has a valid token that fulfils the location's
+ * "v2m_require", and the claims are in its context; else the status to answer
+ * with. */
+ngx_int_t ngx_http_v2m_authorize(ngx_http_request_t *r);
 
 /* Whose jobs an authenticated request may look at and change: its user's, or
  * NULL, everyone's, for an administrator. */

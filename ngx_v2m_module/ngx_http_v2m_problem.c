@@ -257,6 +257,17 @@ ngx_http_v2m_problem_headers(ngx_http_request_t *r, ngx_http_v2m_ctx_t *ctx)
 
         break;
 
+    case NGX_HTTP_FORBIDDEN:
+        if (ctx == NULL || !ctx->scope) {
+            return NGX_OK;
+        }
+
+        /* RFC 6750 section 3.1 */
+        header = ngx_http_v2m_problem_header(
+            r, "WWW-Authenticate",
+            "Bearer realm=\"v2m\", error=\"insufficient_scope\"");
+        break;
+
     case NGX_HTTP_NOT_ALLOWED:
         if (ctx != NULL && ctx->allow != NULL) {
             text = ctx->allow;

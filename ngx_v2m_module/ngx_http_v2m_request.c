@@ -88,7 +88,7 @@ ngx_http_v2m_endpoint_handler(ngx_http_request_t *r)
      * others decide in it; what needs a user needs one all the same */
 
     if (lcf->endpoint->needs_auth) {
-        rc = ngx_http_v2m_authenticate(r);
+        rc = ngx_http_v2m_authorize(r);
 
         if (rc != NGX_OK) {
             return rc;

@@ -1,6 +1,6 @@
 /*
- * Variables for logs, limits and maps: $v2m_user, $v2m_job, $v2m_claim_NAME,
- * $v2m_account.
+ * Variables for logs, limits and maps: $v2m_user, $v2m_admin, $v2m_job,
+ * $v2m_claim_NAME, $v2m_account.
  */
 
 #include <stdlib.h>
@@ -12,19 +12,23 @@
 static ngx_int_t ngx_http_v2m_user_variable(ngx_http_request_t        *r,
                                             ngx_http_variable_value_t *v,
                                             uintptr_t                  data);
+static ngx_int_t ngx_http_v2m_admin_variable(ngx_http_request_t        *r,
+                                             ngx_http_variable_value_t *v,
+                                             uintptr_t                  data);
 static ngx_int_t ngx_http_v2m_job_variable(ngx_http_request_t        *r,
                                            ngx_http_variable_value_t *v,
                                            uintptr_t                  data);
 static ngx_int_t ngx_http_v2m_claim_variable(ngx_http_request_t        *r,
                                              ngx_http_variable_value_t *v,
                                              uintptr_t                  data);
-
 static ngx_int_t ngx_http_v2m_account_variable(ngx_http_request_t        *r,
                                                ngx_http_variable_value_t *v,
                                                uintptr_t                  data);
 
 static ngx_http_variable_t ngx_http_v2m_variables[] = {
     { ngx_string("v2m_user"), NULL, ngx_http_v2m_user_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("v2m_admin"), NULL, ngx_http_v2m_admin_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
     { ngx_string("v2m_job"), NULL, ngx_http_v2m_job_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -66,17 +70,47 @@ ngx_http_v2m_set_variable(ngx_http_variable_value_t *v, const char *text,
 }
 
 
+/* What the token says; a subrequest may be the one that asked for it.  NULL:
+ * nobody is authenticated. */
+static const v2m_claims_t *
+ngx_http_v2m_claims(ngx_http_request_t *r)
+{
+    ngx_http_v2m_ctx_t *ctx;
+
+    ctx = ngx_http_v2m_find_ctx(r);
+
+    if (ctx == NULL || ctx->claims.username == NULL) {
+        ctx = ngx_http_v2m_find_ctx(r->main);
+    }
+
+    return ctx != NULL && ctx->claims.username != NULL ? &ctx->claims : NULL;
+}
+
+
 static ngx_int_t
 ngx_http_v2m_user_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
                            uintptr_t data)
 {
-    const char         *user;
-    ngx_http_v2m_ctx_t *ctx;
+    const v2m_claims_t *claims;
 
-    ctx = ngx_http_v2m_find_ctx(r->main);
-    user = ctx ? ctx->claims.username : NULL;
+    claims = ngx_http_v2m_claims(r);
 
-    ngx_http_v2m_set_variable(v, user, user ? ngx_strlen(user) : 0);
+    ngx_http_v2m_set_variable(v, claims ? claims->username : NULL,
+                              claims ? ngx_strlen(claims->username) : 0);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_v2m_admin_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+                            uintptr_t data)
+{
+    const v2m_claims_t *claims;
+
+    claims = ngx_http_v2m_claims(r);
+
+    ngx_http_v2m_set_variable(v, claims && claims->admin ? "1" : NULL, 1);
 
     return NGX_OK;
 }
@@ -105,14 +139,14 @@ ngx_http_v2m_claim_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     size_t              length, prefix;
     u_char             *copy;
     ngx_str_t          *name = (ngx_str_t *) data;
-    ngx_http_v2m_ctx_t *ctx;
+    const v2m_claims_t *claims;
 
     prefix = sizeof(NGX_HTTP_V2M_CLAIM_PREFIX) - 1;
-    ctx = ngx_http_v2m_find_ctx(r->main);
+    claims = ngx_http_v2m_claims(r);
 
-    value = ctx && ctx->claims.username ? v2m_claims_get(
-                &ctx->claims, (char *) name->data + prefix, name->len - prefix)
-                                        : NULL;
+    value = claims != NULL ? v2m_claims_get(
+                claims, (char *) name->data + prefix, name->len - prefix)
+                           : NULL;
 
     if (value == NULL) {
         v->not_found = 1;

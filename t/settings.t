@@ -111,7 +111,7 @@ v2m_login;
 v2m_auth maybe;
 --- must_die: 1
 --- error_log
-invalid value "maybe" in "v2m_auth" directive, it must be "on" or "off"
+invalid value "maybe"
 
 
 

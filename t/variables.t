@@ -65,24 +65,36 @@ is($response->header('X-None'), undef, 'none');
 
 
 
-=== TEST 3: a claim cannot break a log line or a header
+=== TEST 3: S14, a claim cannot break a log line or a header
 --- config
 access_log logs/v2m.log v2m;
 location = /vars {
     v2m_auth on;
     access_log logs/vars.log claims;
-    alias html/index.html;
+    add_header X-Note "[$v2m_claim_note]";
+    proxy_set_header X-Note "[$v2m_claim_note]";
+    proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/echo;
 }
+location = /echo { return 200 "$http_x_note $http_x_evil"; }
 --- http_config
 log_format claims '[$v2m_claim_note]';
 --- scenario
 http(POST => '/validate', Authorization => bearer(username => qq(ann" job=1)));
-http(GET => '/vars', Authorization => bearer(
-    note => qq(a"]\n127.0.0.1 forged)));
+http(GET => '/vars', Authorization => bearer(note => q(a"] forged)));
 
 wait_for(sub { log_text('v2m.log') && log_text('vars.log') }, 'the logs');
-like(log_text('v2m.log'), qr/ user="ann\\x22 job=1" job=-$/, 'quote');
-is(log_text('vars.log'), '[a\x22]\x0A127.0.0.1 forged]' . "\n", 'line break');
+like(log_text('v2m.log'), qr/ user="ann\\x22 job=1" job=-$/m, 'quote');
+is(log_text('vars.log'), '[a\x22] forged]' . "\n", 'quote');
+
+for my $break ("\r\n", "\n", "\r") {
+    my $response = http(GET => '/vars',
+        Authorization => bearer(note => "a${break}X-Evil: yes"));
+
+    is($response->code, 200, 'the answer');
+    is($response->header('X-Note'), '[]', 'a text of two lines is none');
+    is($response->header('X-Evil'), undef, 'no other header of the answer');
+    is($response->content, '[] ', 'nor of the request that is passed on');
+}
 
 
 

@@ -470,6 +470,7 @@ test_admin(void **state)
 }
 
 
+/* S14: a claim with a line break is none, for it could split a header. */
 static void
 test_claims(void **state)
 {
@@ -481,6 +482,8 @@ test_claims(void **state)
                          "\"text\":\"a \\\"b\\\"\",\"empty\":\"\","
                          "\"integer\":-7,\"real\":0.5,\"yes\":true,"
                          "\"nothing\":null,\"list\":[1,\"x\"],"
+                         "\"split\":\"a\\r\\nb: c\",\"del\":\"a\\u007f\","
+                         "\"lines\":[\"a\\r\\nb: c\"],"
                          "\"object\":{\"a\":{}},\"gr\\u00fcn\":\"\\u00e9\","
                          "\"\":\"no name\"}");
 
@@ -494,6 +497,10 @@ test_claims(void **state)
     assert_claim(&claims, "object", "{\"a\":{}}");
     assert_claim(&claims, "gr\xc3\xbcn", "\xc3\xa9");
     assert_claim(&claims, "", "no name");
+
+    assert_claim(&claims, "split", NULL);
+    assert_claim(&claims, "del", NULL);
+    assert_claim(&claims, "lines", "[\"a\\r\\nb: c\"]");
 
     assert_claim(&claims, "absent", NULL);
     assert_claim(&claims, "tex", NULL);

@@ -534,17 +534,24 @@ test_public_set(void **state)
 static int
 add_issuer(const char *set, v2m_token_keys_t **made, v2m_error_t *error)
 {
-    int                      rc;
-    char                     path[64];
-    static const char *const audiences[] = { "v2m", "other" };
+    int                        rc;
+    char                       path[64];
+    static const char *const   audiences[] = { "v2m", "other" };
+    v2m_token_issuer_options_t options = {
+        .url = ISSUER,
+        .file = path,
+        .audiences = audiences,
+        .audience_count = 2,
+        .user = "preferred_username",
+        .admin = "v2m_admin",
+    };
 
     put("jwks.json", set);
     snprintf(path, sizeof(path), "%s/jwks.json", directory);
 
     assert_int_equal(make_secret(made, SECRET, strlen(SECRET), error), V2M_OK);
 
-    rc = v2m_token_keys_add_issuer(*made, ISSUER, path, audiences, 2,
-                                   "preferred_username", error);
+    rc = v2m_token_keys_add_issuer(*made, &options, error);
     shell("rm jwks.json");
 
     if (rc != V2M_OK) {
@@ -617,7 +624,18 @@ test_issuer(void **state)
     v2m_claims_t      claims;
     v2m_token_keys_t *made;
     char             *token;
+    char              payload[256];
 
+    static const v2m_token_issuer_options_t again = { .url = ISSUER,
+                                                      .file = "x" };
+    static const struct {
+        const char *claim;
+        int         expected;
+    } admins[] = {
+        { "\"v2m_admin\":true", 1 },     { "\"v2m_admin\":false", 0 },
+        { "\"v2m_admin\":\"true\"", 0 }, { "\"v2m_admin\":1", 0 },
+        { "\"admin\":true", 0 },
+    };
     static const struct {
         const char *key, *header, *claims, *reason;
     } tokens[] = {
@@ -695,21 +713,23 @@ test_issuer(void **state)
                                            "\"aud\":\"v2m\"," WHO "}"))
                 != '\0');
 
-    /* who is an administrator is not the issuer's to say */
+    /* who is an administrator the issuer says by the claim given for it */
 
-    token = sign_rsa("rsa.pem", FOREIGN,
-                     "{\"iss\":\"" ISSUER
-                     "\",\"aud\":\"v2m\",\"admin\":true," WHO "}");
-    assert_int_equal(verify_bytes(made, token, strlen(token), NOW, &claims),
-                     V2M_OK);
-    assert_string_equal(claims.username, "bob");
-    assert_int_equal(claims.admin, 0);
-    v2m_claims_free(&claims);
-    free(token);
+    for (i = 0; i < sizeof(admins) / sizeof(admins[0]); i++) {
+        snprintf(payload, sizeof(payload),
+                 "{\"iss\":\"" ISSUER "\",\"aud\":\"v2m\",%s," WHO "}",
+                 admins[i].claim);
+        token = sign_rsa("rsa.pem", FOREIGN, payload);
+        assert_int_equal(verify_bytes(made, token, strlen(token), NOW, &claims),
+                         V2M_OK);
+        assert_string_equal(claims.username, "bob");
+        assert_int_equal(claims.admin, admins[i].expected);
+        v2m_claims_free(&claims);
+        free(token);
+    }
 
-    assert_int_equal(
-        v2m_token_keys_add_issuer(made, ISSUER, "x", NULL, 0, NULL, &error),
-        V2M_CONFLICT);
+    assert_int_equal(v2m_token_keys_add_issuer(made, &again, &error),
+                     V2M_CONFLICT);
 
     v2m_token_keys_destroy(made);
     free(set);
