@@ -7,7 +7,7 @@
 
 /* The error's code is V2M_OK when all is well. */
 static void
-v2m_login_renew_hash(v2m_users_t *users, int cost, const char *password,
+v2m_login_renew_hash(v2m_database_t *users, int cost, const char *password,
                      const v2m_user_t *user, v2m_error_t *error)
 {
     int  rc;
@@ -17,7 +17,7 @@ v2m_login_renew_hash(v2m_users_t *users, int cost, const char *password,
     error->text[0] = '\0';
 
     if (!v2m_password_is_outdated(user->password, cost)
-        || !v2m_users_writable(users))
+        || !v2m_database_permits(users))
     {
         return;
     }
@@ -40,8 +40,8 @@ v2m_login_renew_hash(v2m_users_t *users, int cost, const char *password,
 
 
 int
-v2m_login(v2m_users_t *users, int cost, const char *email, const char *password,
-          v2m_user_t *user, v2m_error_t *error)
+v2m_login(v2m_database_t *users, int cost, const char *email,
+          const char *password, v2m_user_t *user, v2m_error_t *error)
 {
     int rc;
 

@@ -20,7 +20,7 @@
  *
  * Blocks; any thread.
  */
-int v2m_login(v2m_users_t *users, int cost, const char *email,
+int v2m_login(v2m_database_t *users, int cost, const char *email,
               const char *password, v2m_user_t *user, v2m_error_t *error);
 
 #endif /* V2M_LOGIN_H */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "v2m_users_query.h"
+#include "v2m_database.h"
 
 /* Seconds that are read again each time: rows become visible after their
  * time, when their transactions end. */
@@ -13,15 +13,43 @@
 
 #define V2M_REVOCATION_DIGITS 24
 
-static const char v2m_revocations_insert[] =
-    "INSERT INTO revoked (what, name, issued, expires, added) "
-    "VALUES (?, ?, ?, ?, UNIX_TIMESTAMP())";
+/* bytes of a name, with a final zero */
+#define V2M_REVOCATION_NAME 256
 
 
 static void
 v2m_revocations_number(char text[V2M_REVOCATION_DIGITS], int64_t number)
 {
     snprintf(text, V2M_REVOCATION_DIGITS, "%" PRId64, number);
+}
+
+
+/* V2M_NOT_FOUND: there is no list. */
+static int
+v2m_revocations_run(v2m_database_t *users, v2m_database_statement_t *statement,
+                    v2m_error_t *error)
+{
+    int rc;
+
+    rc = v2m_database_run(users, statement, error);
+
+    return rc != V2M_OK && statement->missing ? V2M_NOT_FOUND : rc;
+}
+
+
+/* One revocation: what, name, and two times as numbers. */
+static int
+v2m_revocations_insert(v2m_database_t *users, const char *const *values,
+                       v2m_error_t *error)
+{
+    v2m_database_statement_t statement = {
+        .sql = "INSERT INTO revoked (what, name, issued, expires, added) "
+               "VALUES (?, ?, ?, ?, UNIX_TIMESTAMP())",
+        .values = values,
+        .count = 4,
+    };
+
+    return v2m_revocations_run(users, &statement, error);
 }
 
 
@@ -41,7 +69,7 @@ v2m_revocation_of(const v2m_claims_t *claims)
 
 
 int
-v2m_revocations_add_token(v2m_users_t *users, const v2m_claims_t *claims,
+v2m_revocations_add_token(v2m_database_t *users, const v2m_claims_t *claims,
                           v2m_error_t *error)
 {
     size_t           i;
@@ -61,20 +89,22 @@ v2m_revocations_add_token(v2m_users_t *users, const v2m_claims_t *claims,
     v2m_revocations_number(issued, revocation.issued);
     v2m_revocations_number(expires, revocation.expires);
 
-    return v2m_users_query(users, v2m_revocations_insert, values, 4, 0, NULL,
-                           NULL, error);
+    return v2m_revocations_insert(users, values, error);
 }
 
 
 int
-v2m_revocations_add_user(v2m_users_t *users, const char *username,
+v2m_revocations_add_user(v2m_database_t *users, const char *username,
                          int64_t issued, v2m_error_t *error)
 {
     int  rc;
     char until[V2M_REVOCATION_DIGITS];
     char expires[V2M_REVOCATION_DIGITS];
 
-    const char *values[] = { "user", username, until, expires };
+    const char              *values[] = { "user", username, until, expires };
+    v2m_database_statement_t expired = {
+        .sql = "DELETE FROM revoked WHERE expires < UNIX_TIMESTAMP()",
+    };
 
     if (strlen(username) > V2M_EMAIL_MAX) {
         return v2m_error_set(error, V2M_INVALID, "the user's name is too long");
@@ -83,16 +113,9 @@ v2m_revocations_add_user(v2m_users_t *users, const char *username,
     v2m_revocations_number(until, issued);
     v2m_revocations_number(expires, issued + V2M_REVOCATION_USER);
 
-    rc = v2m_users_query(users, v2m_revocations_insert, values, 4, 0, NULL,
-                         NULL, error);
+    rc = v2m_revocations_insert(users, values, error);
 
-    if (rc == V2M_OK) {
-        rc = v2m_users_query(
-            users, "DELETE FROM revoked WHERE expires < UNIX_TIMESTAMP()", NULL,
-            0, 0, NULL, NULL, error);
-    }
-
-    return rc;
+    return rc == V2M_OK ? v2m_revocations_run(users, &expired, error) : rc;
 }
 
 
@@ -119,13 +142,11 @@ v2m_revocations_token_id(const char *name, unsigned char id[V2M_CLAIMS_ID])
 }
 
 
-static int
-v2m_revocations_row(void *data, char values[][V2M_USERS_TEXT],
-                    v2m_error_t *error)
+/* One more at the end of the list, not counted yet; NULL: out of memory. */
+static v2m_revocation_t *
+v2m_revocations_next(v2m_revocations_t *revocations)
 {
-    int                rc;
-    v2m_revocation_t  *grown, *revocation;
-    v2m_revocations_t *revocations = data;
+    v2m_revocation_t *grown;
 
     grown = revocations->list;
 
@@ -136,51 +157,83 @@ v2m_revocations_row(void *data, char values[][V2M_USERS_TEXT],
                              revocations->count ? revocations->count * 2 : 1,
                              sizeof(v2m_revocation_t));
         if (grown == NULL) {
-            return v2m_error_set(error, V2M_ERROR, "out of memory");
+            return NULL;
         }
 
         revocations->list = grown;
     }
 
-    revocation = &revocations->list[revocations->count];
-    revocation->issued = strtoll(values[2], NULL, 10);
-    revocation->expires = strtoll(values[3], NULL, 10);
+    return &revocations->list[revocations->count];
+}
 
-    rc = strcmp(values[0], "token") == 0
-             ? v2m_revocations_token_id(values[1], revocation->id)
-             : v2m_claims_user_id(values[1], revocation->id, error);
+
+/* A row of what, name, issued, expires. */
+static int
+v2m_revocations_row(void *data, v2m_database_row_t *row, v2m_error_t *error)
+{
+    int                rc;
+    char               what[V2M_REVOCATION_NAME], name[V2M_REVOCATION_NAME];
+    v2m_revocation_t  *revocation;
+    v2m_revocations_t *revocations = data;
+
+    revocation = v2m_revocations_next(revocations);
+    if (revocation == NULL) {
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
+
+    memset(revocation, 0, sizeof(v2m_revocation_t));
+
+    if ((rc = v2m_database_text(row, 0, what, sizeof(what), error)) == V2M_OK
+        && (rc = v2m_database_text(row, 1, name, sizeof(name), error)) == V2M_OK
+        && (rc = v2m_database_number(row, 2, &revocation->issued, error))
+               == V2M_OK
+        && (rc = v2m_database_number(row, 3, &revocation->expires, error))
+               == V2M_OK)
+    {
+        rc = strcmp(what, "token") == 0
+                 ? v2m_revocations_token_id(name, revocation->id)
+                 : v2m_claims_user_id(name, revocation->id, error);
+    }
 
     if (rc == V2M_OK) {
         revocations->count++;
     }
 
-    return rc;
+    /* whoever wrote that, it is no reason to hide all others */
+
+    return rc == V2M_CORRUPT ? V2M_OK : rc;
 }
 
 
 static int
-v2m_revocations_time(void *data, char values[][V2M_USERS_TEXT],
-                     v2m_error_t *error)
+v2m_revocations_time(void *data, v2m_database_row_t *row, v2m_error_t *error)
 {
-    int64_t *now = data;
-
-    (void) error;
-
-    *now = strtoll(values[0], NULL, 10);
-
-    return V2M_OK;
+    return v2m_database_number(row, 0, data, error);
 }
 
 
 int
-v2m_revocations_read(v2m_users_t *users, int64_t since,
+v2m_revocations_read(v2m_database_t *users, int64_t since,
                      v2m_revocations_t *revocations, v2m_error_t *error)
 {
     int     rc;
     char    from[V2M_REVOCATION_DIGITS];
     int64_t now;
 
-    const char *values[] = { from };
+    const char              *values[] = { from };
+    v2m_database_statement_t clock = {
+        .sql = "SELECT UNIX_TIMESTAMP()",
+        .row = v2m_revocations_time,
+        .data = &now,
+    };
+    v2m_database_statement_t added = {
+        .sql = "SELECT what, name, issued, expires FROM revoked "
+               "WHERE added >= ? AND expires > UNIX_TIMESTAMP()",
+        .values = values,
+        .count = 1,
+        .row = v2m_revocations_row,
+        .data = revocations,
+    };
 
     memset(revocations, 0, sizeof(v2m_revocations_t));
     v2m_revocations_number(from, since);
@@ -188,15 +241,10 @@ v2m_revocations_read(v2m_users_t *users, int64_t since,
 
     /* the server's clock, which the rows have as well, and before them */
 
-    rc = v2m_users_query(users, "SELECT UNIX_TIMESTAMP()", NULL, 0, 1,
-                         v2m_revocations_time, &now, error);
+    rc = v2m_database_run(users, &clock, error);
 
     if (rc == V2M_OK) {
-        rc = v2m_users_query(users,
-                             "SELECT what, name, issued, expires FROM revoked "
-                             "WHERE added >= ? AND expires > UNIX_TIMESTAMP()",
-                             values, 1, 4, v2m_revocations_row, revocations,
-                             error);
+        rc = v2m_revocations_run(users, &added, error);
     }
 
     if (rc != V2M_OK) {

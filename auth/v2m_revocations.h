@@ -17,12 +17,12 @@
 #define V2M_REVOCATION_USER (366 * 86400)
 
 /* One token, until it has expired everywhere. */
-int v2m_revocations_add_token(v2m_users_t *users, const v2m_claims_t *claims,
+int v2m_revocations_add_token(v2m_database_t *users, const v2m_claims_t *claims,
                               v2m_error_t *error);
 
 /* All tokens of a user that were issued at that time, in seconds, or before.
  * Removes what has expired from the table as well. */
-int v2m_revocations_add_user(v2m_users_t *users, const char *username,
+int v2m_revocations_add_user(v2m_database_t *users, const char *username,
                              int64_t issued, v2m_error_t *error);
 
 /* Of the tokens with this id, of a token or a user, those issued up to then
@@ -41,7 +41,7 @@ typedef struct {
 
 /* Reads what was added since the call that gave since, and some of it again;
  * 0: all that has not expired.  Free with v2m_revocations_free(). */
-int v2m_revocations_read(v2m_users_t *users, int64_t since,
+int v2m_revocations_read(v2m_database_t *users, int64_t since,
                          v2m_revocations_t *revocations, v2m_error_t *error);
 
 void v2m_revocations_free(v2m_revocations_t *revocations);

@@ -21,10 +21,10 @@
 #define V2M_USER_WRONG_USAGE 2
 
 typedef struct {
-    v2m_users_t *users;
-    const char  *email; /* NULL: of no user in particular */
-    int          admin;
-    int64_t      cost; /* of hashes */
+    v2m_database_t *users;
+    const char     *email; /* NULL: of no user in particular */
+    int             admin;
+    int64_t         cost; /* of hashes */
 } v2m_user_call_t;
 
 typedef struct {
@@ -365,12 +365,12 @@ static const v2m_user_command_t v2m_user_commands[] = {
 
 
 static int
-v2m_user_connect(v2m_users_t **users, v2m_error_t *error)
+v2m_user_connect(v2m_database_t **users, v2m_error_t *error)
 {
-    int                 rc;
-    char               *host, *user, *password, *database;
-    int64_t             port;
-    v2m_users_options_t options;
+    int                    rc;
+    char                  *host, *user, *password, *database;
+    int64_t                port;
+    v2m_database_options_t options;
 
     host = user = password = database = NULL;
 
@@ -392,7 +392,7 @@ v2m_user_connect(v2m_users_t **users, v2m_error_t *error)
         options.database = database;
         options.timeout_ms = V2M_USER_TIMEOUT_MS;
 
-        rc = v2m_users_create(users, &options, error);
+        rc = v2m_database_create(users, &options, error);
     }
 
     free(host);
@@ -425,7 +425,7 @@ v2m_user_run(const v2m_user_command_t *command, v2m_user_call_t *call)
             v2m_user_unknown(call, &error);
         }
 
-        v2m_users_destroy(call->users);
+        v2m_database_destroy(call->users);
     }
 
     if (rc != V2M_OK) {

@@ -1,31 +1,19 @@
 /*
- * The users' table in MariaDB or MySQL: the one place that uses libmariadb.
- * Database "auth", table user(id, email UNIQUE, password, admin, disabled);
- * a table without the last two columns (the tutorial's) is read as well: its
- * users are neither administrators nor disabled.
+ * The users' table: database "auth", table user(id, email UNIQUE, password,
+ * admin, disabled); a table without the last two columns (the tutorial's) is
+ * read as well: its users are neither administrators nor disabled.
  *
- * All functions block and may be called from any thread: each takes a
- * connection from a small pool and gives it back; a connection that broke is
- * made anew, once, within the call.
+ * All functions block and may be called from any thread; results are those of
+ * v2m_database_run() where nothing else is said.
  */
 
 #ifndef V2M_USERS_H
 #define V2M_USERS_H
 
+#include "v2m_database.h"
 #include "v2m_email.h"
 #include "v2m_error.h"
 #include "v2m_password.h"
-
-typedef struct v2m_users_s v2m_users_t;
-
-typedef struct {
-    const char *host;
-    int         port;
-    const char *user;
-    const char *password;
-    const char *database;
-    int         timeout_ms; /* for connecting and for each reply */
-} v2m_users_options_t;
 
 typedef struct {
     char email[V2M_EMAIL_MAX + 1];
@@ -36,45 +24,33 @@ typedef struct {
     int hashed; /* 0: the password is no hash, so no login ever succeeds */
 } v2m_user_t;
 
-/* Strings are copied.  Connects only when first used. */
-int v2m_users_create(v2m_users_t **users, const v2m_users_options_t *options,
-                     v2m_error_t *error);
-
-/* No other call may be under way.  NULL is allowed. */
-void v2m_users_destroy(v2m_users_t *users);
-
-/* One round trip. */
-int v2m_users_ping(v2m_users_t *users, v2m_error_t *error);
-
 /* V2M_NOT_FOUND: no such user.  Wipe user->password when done. */
-int v2m_users_find(v2m_users_t *users, const char *email, v2m_user_t *user,
+int v2m_users_find(v2m_database_t *users, const char *email, v2m_user_t *user,
                    v2m_error_t *error);
 
 /* V2M_CONFLICT: there is one already; V2M_INVALID: not an e-mail address. */
-int v2m_users_add(v2m_users_t *users, const v2m_user_t *user,
+int v2m_users_add(v2m_database_t *users, const v2m_user_t *user,
                   v2m_error_t *error);
 
 /* Each V2M_NOT_FOUND when there is no such user. */
-int v2m_users_set_password(v2m_users_t *users, const char *email,
+int v2m_users_set_password(v2m_database_t *users, const char *email,
                            const char *hash, v2m_error_t *error);
 
 /* Sets another hash in place of the one given.  V2M_CONFLICT: the user has
  * another password by now, or is gone. */
-int v2m_users_replace_password(v2m_users_t *users, const char *email,
+int v2m_users_replace_password(v2m_database_t *users, const char *email,
                                const char *old_hash, const char *hash,
                                v2m_error_t *error);
 
-/* 0 once the database has refused a change for lack of a right. */
-int v2m_users_writable(v2m_users_t *users);
-
-int v2m_users_set_disabled(v2m_users_t *users, const char *email, int disabled,
-                           v2m_error_t *error);
-int v2m_users_delete(v2m_users_t *users, const char *email, v2m_error_t *error);
+int v2m_users_set_disabled(v2m_database_t *users, const char *email,
+                           int disabled, v2m_error_t *error);
+int v2m_users_delete(v2m_database_t *users, const char *email,
+                     v2m_error_t *error);
 
 typedef int (*v2m_users_each_pt)(void *data, const v2m_user_t *user);
 
 /* All users by e-mail, without their password hashes. */
-int v2m_users_list(v2m_users_t *users, v2m_users_each_pt each, void *data,
+int v2m_users_list(v2m_database_t *users, v2m_users_each_pt each, void *data,
                    v2m_error_t *error);
 
 #endif /* V2M_USERS_H */

@@ -169,7 +169,7 @@ ngx_http_v2m_mysql_run(void *data, v2m_error_t *error)
 
     probe->started = 1;
 
-    return v2m_users_ping(probe->mcf->users, error);
+    return v2m_database_ping(probe->mcf->users, error);
 }
 
 

@@ -34,7 +34,7 @@ typedef struct {
 typedef struct {
     ngx_http_v2m_try_t      attempt; /* for the loop only */
     ngx_uint_t              nice;    /* the pool does nothing else */
-    v2m_users_t            *users;
+    v2m_database_t         *users;
     int                     cost; /* of password hashes */
     const v2m_token_keys_t *keys;
     time_t                  now;

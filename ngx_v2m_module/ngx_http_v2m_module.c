@@ -541,9 +541,9 @@ ngx_http_v2m_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 static ngx_int_t
 ngx_http_v2m_init_backends(ngx_cycle_t *cycle, ngx_http_v2m_main_conf_t *mcf)
 {
-    v2m_error_t         error;
-    v2m_mongo_options_t mongo;
-    v2m_users_options_t users;
+    v2m_error_t            error;
+    v2m_mongo_options_t    mongo;
+    v2m_database_options_t users;
 
     ngx_memzero(&users, sizeof(users));
     users.host = mcf->mysql_host;
@@ -553,7 +553,7 @@ ngx_http_v2m_init_backends(ngx_cycle_t *cycle, ngx_http_v2m_main_conf_t *mcf)
     users.database = mcf->mysql_database;
     users.timeout_ms = mcf->backend_timeout;
 
-    if (v2m_users_create(&mcf->users, &users, &error) != V2M_OK) {
+    if (v2m_database_create(&mcf->users, &users, &error) != V2M_OK) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "v2m: %s", error.text);
         return NGX_ERROR;
     }
@@ -634,7 +634,7 @@ ngx_http_v2m_exit_process(ngx_cycle_t *cycle)
 
     /* nobody uses these any more: nginx has ended its thread pools */
 
-    v2m_users_destroy(mcf->users);
+    v2m_database_destroy(mcf->users);
     mcf->users = NULL;
     v2m_mongo_destroy(mcf->mongo);
     mcf->mongo = NULL;

@@ -54,7 +54,7 @@ typedef struct {
     /* made in each worker process, NULL elsewhere */
     v2m_token_cache_t        *cache;
     v2m_mongo_t              *mongo;
-    v2m_users_t              *users;
+    v2m_database_t           *users;
     ngx_http_v2m_publisher_t *publisher;
 } ngx_http_v2m_main_conf_t;
 

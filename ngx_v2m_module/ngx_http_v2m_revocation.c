@@ -35,7 +35,7 @@ typedef struct {
     ngx_shm_zone_t    *zone; /* NULL: nothing is ever revoked */
     ngx_msec_t         interval;
     ngx_event_t        look; /* of the worker process */
-    v2m_users_t       *users;
+    v2m_database_t    *users;
     ngx_thread_pool_t *pool;
     ngx_msec_t         timeout; /* of the database */
     ngx_flag_t         logout;  /* some location has v2m_logout */
@@ -44,7 +44,7 @@ typedef struct {
 /* One look at the list, malloc'ed. */
 typedef struct {
     ngx_http_v2m_revocation_zone_t *zone;
-    v2m_users_t                    *users;
+    v2m_database_t                 *users;
     int64_t                         since;
     int                             rc;
     v2m_error_t                     error;
@@ -52,7 +52,7 @@ typedef struct {
 } ngx_http_v2m_revocation_read_t;
 
 typedef struct {
-    v2m_users_t        *users;
+    v2m_database_t     *users;
     const v2m_claims_t *claims; /* of the request, which stays */
 } ngx_http_v2m_logout_t;
 

@@ -35,7 +35,7 @@ ARROWS = {
 LIBRARIES = {
     r"mongoc/": {"core/v2m_mongo.c"},
     r"(rabbitmq-c/|amqp)": {"core/v2m_amqp_private.h"},
-    r"(mysql|mariadb)": {"auth/v2m_users.c"},
+    r"(mysql|mariadb)": {"auth/v2m_database.c"},
     r"jwt\.h": {"auth/v2m_token.c"},
     r"openssl/": {"auth/v2m_pkey.c"},
     r"crypt\.h": {"auth/v2m_password.c"},

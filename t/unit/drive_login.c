@@ -22,13 +22,13 @@
 #define DRIVE_THREADS 64
 
 typedef struct {
-    v2m_users_t *users;
-    int          cost;
-    const char  *email;
-    const char  *password;
-    int          rc;
-    v2m_user_t   user;
-    v2m_error_t  error;
+    v2m_database_t *users;
+    int             cost;
+    const char     *email;
+    const char     *password;
+    int             rc;
+    v2m_user_t      user;
+    v2m_error_t     error;
 } drive_login_t;
 
 static const v2m_user_t nobody;
@@ -113,7 +113,7 @@ answer(drive_login_t *each, char *line)
     start = microseconds();
 
     if (strcmp(line, "ping") == 0) {
-        each->rc = v2m_users_ping(each->users, &each->error);
+        each->rc = v2m_database_ping(each->users, &each->error);
         printf("%ld %s %s\n", microseconds() - start, v2m_error_name(each->rc),
                each->rc == V2M_OK ? "" : each->error.text);
 
@@ -154,10 +154,10 @@ answer(drive_login_t *each, char *line)
 int
 main(int argc, char **argv)
 {
-    char                line[4096];
-    v2m_error_t         error;
-    drive_login_t       each = { 0 };
-    v2m_users_options_t options = { 0 };
+    char                   line[4096];
+    v2m_error_t            error;
+    drive_login_t          each = { 0 };
+    v2m_database_options_t options = { 0 };
 
     if (argc != 3) {
         return 2;
@@ -171,7 +171,7 @@ main(int argc, char **argv)
     options.timeout_ms = atoi(argv[1]);
     each.cost = atoi(argv[2]);
 
-    if (v2m_users_create(&each.users, &options, &error) != V2M_OK) {
+    if (v2m_database_create(&each.users, &options, &error) != V2M_OK) {
         fprintf(stderr, "%s\n", error.text);
         return 1;
     }
@@ -181,7 +181,7 @@ main(int argc, char **argv)
         answer(&each, line);
     }
 
-    v2m_users_destroy(each.users);
+    v2m_database_destroy(each.users);
 
     return 0;
 }
