@@ -90,7 +90,7 @@ $(B)/obj/workers/converter/sandbox/%.o: CPPFLAGS += $(FFMPEG_CFLAGS) -Iworkers/c
 $(B)/obj/workers/converter/%.o: CPPFLAGS += -Iworkers/converter
 
 $(B)/v2m-user: $(call objects,auth/v2m_user.c) $(AUTH_OBJECTS) \
-               $(call objects,core/v2m_error.c core/v2m_config.c)
+               $(call objects,core/v2m_error.c core/v2m_config.c core/v2m_email.c)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(AUTH_LIBS)
 
 $(B)/v2m-converter: $(call objects,$(CONVERTER_SOURCES)) $(COMMON_OBJECTS) $(HEALTH_OBJECTS) $(CORE_OBJECTS)

@@ -106,7 +106,7 @@ v2m_revocations_add_user(v2m_database_t *users, const char *username,
         .sql = "DELETE FROM revoked WHERE expires < UNIX_TIMESTAMP()",
     };
 
-    if (strlen(username) > V2M_EMAIL_MAX) {
+    if (strlen(username) > V2M_USERS_NAME_MAX) {
         return v2m_error_set(error, V2M_INVALID, "the user's name is too long");
     }
 

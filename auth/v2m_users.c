@@ -138,7 +138,7 @@ v2m_users_find(v2m_database_t *users, const char *email, v2m_user_t *user,
 
     memset(user, 0, sizeof(v2m_user_t));
 
-    if (strnlen(email, V2M_EMAIL_MAX + 1) <= V2M_EMAIL_MAX) {
+    if (strnlen(email, V2M_USERS_NAME_MAX + 1) <= V2M_USERS_NAME_MAX) {
         rc = v2m_database_run(users, &query, error);
 
         if (rc != V2M_OK || user->email[0] != '\0') {

@@ -11,12 +11,13 @@
 #define V2M_USERS_H
 
 #include "v2m_database.h"
-#include "v2m_email.h"
 #include "v2m_error.h"
 #include "v2m_password.h"
 
+#define V2M_USERS_NAME_MAX 255 /* bytes of an e-mail address: the column */
+
 typedef struct {
-    char email[V2M_EMAIL_MAX + 1];
+    char email[V2M_USERS_NAME_MAX + 1];
     char password[V2M_PASSWORD_HASH_MAX]; /* empty: what is stored is no text
                                            * of this length */
     int admin;

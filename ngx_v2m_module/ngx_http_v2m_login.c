@@ -39,7 +39,7 @@ typedef struct {
     const v2m_token_keys_t *keys;
     time_t                  now;
     time_t                  lifetime;
-    char                    email[V2M_EMAIL_MAX + 1];
+    char                    email[V2M_USERS_NAME_MAX + 1];
     char                    password[V2M_PASSWORD_MAX + 1];
     char                   *token;
 } ngx_http_v2m_login_t;
@@ -180,7 +180,7 @@ ngx_http_v2m_login_credentials(ngx_http_request_t   *r,
 
     rc = NGX_DECLINED;
 
-    if (user->len > 0 && password->len > 0 && user->len <= V2M_EMAIL_MAX
+    if (user->len > 0 && password->len > 0 && user->len <= V2M_USERS_NAME_MAX
         && password->len <= V2M_PASSWORD_MAX
         && ngx_strlchr(user->data, user->data + user->len, '\0') == NULL
         && ngx_strlchr(password->data, password->data + password->len, '\0')

@@ -190,7 +190,7 @@ ngx_http_v2m_account(ngx_http_request_t *r, const ngx_str_t *user,
         }
     }
 
-    if (i < length || length == 0 || length > V2M_EMAIL_MAX) {
+    if (i < length || length == 0 || length > V2M_USERS_NAME_MAX) {
         ngx_str_set(account, "other");
         return NGX_DECLINED;
     }

@@ -8,6 +8,7 @@
 #define FUZZ_MAIL_H
 
 #include "fuzz.h"
+#include "v2m_email.h"
 #include "v2m_mail.h"
 
 #define FUZZ_MAIL_HEADERS 8
@@ -89,7 +90,7 @@ fuzz_mail(const uint8_t *bytes, size_t length)
 
     memset(&mail, 0, sizeof(mail));
     mail.sender = &sender;
-    mail.to = v2m_mail_is_address(to) ? to : "ann@example.com";
+    mail.to = v2m_email_check(to, NULL) == V2M_OK ? to : "ann@example.com";
     mail.id = "0123456789abcdef01234567";
     mail.name = name;
     mail.reason = *reason != '\0' ? reason : NULL;

@@ -10,7 +10,7 @@ CODE = ("core/", "auth/", "workers/", "ngx_v2m_module/", "client/")
 # What a folder may include beside its own files.
 ARROWS = {
     "core": {},
-    "auth": {"core": {"v2m_error.h", "v2m_config.h"}},
+    "auth": {"core": {"v2m_config.h", "v2m_email.h", "v2m_error.h"}},
     "ngx_v2m_module": {"core": None, "auth": None},
     "workers/common": {"core": None},
     "workers/converter": {"workers/common": None, "core": None},

@@ -35,6 +35,8 @@ test_addresses(void **state)
         "A@EXAMPLE.ORG",
         "a@xn--bcher-kva.example",
         "root@localhost",
+        "first.last+tag@sub.example.org",
+        "a@a-b.example",
     };
 
     (void) state;
@@ -88,6 +90,14 @@ test_others(void **state)
         "' OR '1'='1",
         "a@b'--",
         "a@b';DROP TABLE user",
+        "a@-example.org",
+        "a@example-.org",
+        "a@example.-org",
+        "a@-",
+        "a@example.org>",
+        "a@example.org RCPT TO:<x@y>",
+        ("a\x01"
+         "b@example.org"),
     };
 
     (void) state;
@@ -106,20 +116,31 @@ test_others(void **state)
 static void
 test_length(void **state)
 {
-    char email[V2M_EMAIL_MAX + 2];
+    size_t i;
+    char   email[V2M_EMAIL_MAX + 2];
 
     (void) state;
 
     memset(email, 'a', sizeof(email));
-    email[V2M_EMAIL_MAX + 1] = '\0';
-
     email[64] = '@';
+
+    for (i = 64 + 64; i < V2M_EMAIL_MAX; i += 64) {
+        email[i] = '.';
+    }
+
+    email[V2M_EMAIL_MAX + 1] = '\0';
     assert_int_equal(check(email), V2M_INVALID);
     email[V2M_EMAIL_MAX] = '\0';
     assert_int_equal(check(email), V2M_OK);
 
-    email[64] = 'a';
-    email[65] = '@';
+    /* one more in a label, then one more before the "@" */
+
+    email[64 + 64] = 'a';
+    assert_int_equal(check(email), V2M_INVALID);
+    strcpy(email + 64 + 64, ".b");
+    assert_int_equal(check(email), V2M_OK);
+
+    memcpy(email + 64, "a@b", 4);
     assert_int_equal(check(email), V2M_INVALID);
 }
 

@@ -1,15 +1,13 @@
 #include "v2m_mail.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "v2m_email.h"
 #include "v2m_mime.h"
 
-#define V2M_MAIL_LOCAL_MAX  64
-#define V2M_MAIL_LABEL_MAX  63
 #define V2M_MAIL_NAME_MAX   150 /* characters */
 #define V2M_MAIL_REASON_MAX 500
 
@@ -19,67 +17,6 @@ typedef struct {
     char             *name;   /* NULL: not known */
     char             *reason; /* NULL: ready */
 } v2m_mail_content_t;
-
-
-/* atext of RFC 5322, and the dot */
-static int
-v2m_mail_is_local(unsigned char c)
-{
-    return c < 0x80
-           && (isalnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~.", c)));
-}
-
-
-static int
-v2m_mail_is_domain(const char *domain)
-{
-    size_t      length;
-    const char *p;
-
-    for (p = domain;; p += length + 1) {
-        for (length = 0; p[length] != '\0' && p[length] != '.'; length++) {
-            if (!(isalnum((unsigned char) p[length]) || p[length] == '-')
-                || (unsigned char) p[length] >= 0x80)
-            {
-                return 0;
-            }
-        }
-
-        if (length == 0 || length > V2M_MAIL_LABEL_MAX || p[0] == '-'
-            || p[length - 1] == '-')
-        {
-            return 0;
-        }
-
-        if (p[length] == '\0') {
-            return 1;
-        }
-    }
-}
-
-
-int
-v2m_mail_is_address(const char *text)
-{
-    size_t local;
-
-    if (strlen(text) > V2M_MAIL_ADDRESS_MAX) {
-        return 0;
-    }
-
-    for (local = 0; text[local] != '\0' && text[local] != '@'; local++) {
-        if (!v2m_mail_is_local((unsigned char) text[local])
-            || (text[local] == '.'
-                && (local == 0 || text[local - 1] == '.'
-                    || text[local + 1] == '@')))
-        {
-            return 0;
-        }
-    }
-
-    return local > 0 && local <= V2M_MAIL_LOCAL_MAX && text[local] == '@'
-           && v2m_mail_is_domain(text + local + 1);
-}
 
 
 /* What stands before the '<', without the quotes; NULL when there is none. */
@@ -136,7 +73,7 @@ v2m_mail_sender_parse(v2m_mail_sender_t *sender, const char *text,
     }
 
     if (rc != V2M_OK || sender->address == NULL
-        || !v2m_mail_is_address(sender->address))
+        || v2m_email_check(sender->address, NULL) != V2M_OK)
     {
         v2m_mail_sender_free(sender);
         return v2m_error_set(error, V2M_INVALID,
@@ -434,7 +371,7 @@ v2m_mail_compose(const v2m_mail_t *mail, char **text, size_t *length,
     FILE              *out;
     v2m_mail_content_t content;
 
-    if (!v2m_mail_is_address(mail->to)) {
+    if (v2m_email_check(mail->to, NULL) != V2M_OK) {
         return v2m_error_set(error, V2M_INVALID,
                              "the user name is no e-mail address");
     }

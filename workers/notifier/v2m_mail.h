@@ -13,8 +13,6 @@
 
 #include "v2m_error.h"
 
-#define V2M_MAIL_ADDRESS_MAX 254 /* bytes: RFC 5321, 4.5.3.1.3 */
-
 /* Who sends: "Name <address>", taken apart.  Strings are malloc'ed. */
 typedef struct {
     char *name; /* NULL when there is none */
@@ -23,17 +21,13 @@ typedef struct {
 
 typedef struct {
     const v2m_mail_sender_t *sender;
-    const char              *to;     /* see v2m_mail_is_address() */
+    const char              *to;     /* see v2m_email.h */
     const char              *id;     /* the job's */
     const char              *name;   /* the video's, as it came; may be NULL */
     const char              *reason; /* why the job failed; NULL: it is ready */
     const char              *url;    /* of the gateway, without a slash */
     int64_t                  date;   /* seconds since the epoch */
 } v2m_mail_t;
-
-/* 1 when the text is LOCAL@DOMAIN in the plain form of RFC 5321, ASCII, which
- * needs no quoting in a header or an SMTP command. */
-int v2m_mail_is_address(const char *text);
 
 /* Takes "Name <address>" or an address alone.  V2M_INVALID names the fault.
  * To be freed with v2m_mail_sender_free(). */
