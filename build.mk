@@ -42,10 +42,6 @@ HEALTH_LIBS   := $(shell pkg-config --libs libmicrohttpd 2>/dev/null)
 LOUDNESS_LIBS := $(shell pkg-config --libs libebur128 2>/dev/null)
 CURL_LIBS     := $(shell pkg-config --libs libcurl 2>/dev/null)
 CPPFLAGS      += $(MONGO_CFLAGS)
-# algorithms that not every libjwt has
-JWT_FLAGS     := $(shell printf '\043include <jwt.h>\njwt_alg_t a = JWT_ALG_PS256;' \
-                   | $(CC) -fsyntax-only -xc - 2>/dev/null && echo -DV2M_JWT_PS256)
-CPPFLAGS      += $(JWT_FLAGS)
 
 # A line per file instead of its command
 ifeq ($(V),1)

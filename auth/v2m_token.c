@@ -21,9 +21,6 @@ static const jwt_alg_t v2m_token_jwt_algorithms[] = {
     [V2M_TOKEN_HS256] = JWT_ALG_HS256,
     [V2M_TOKEN_RS256] = JWT_ALG_RS256,
     [V2M_TOKEN_ES256] = JWT_ALG_ES256,
-#ifdef V2M_JWT_PS256
-    [V2M_TOKEN_PS256] = JWT_ALG_PS256,
-#endif
 };
 
 /* The two of a token's three segments that are read, as base64url text. */

@@ -22,9 +22,6 @@ static const struct {
     [V2M_TOKEN_HS256] = { "HS256", "oct", 0 },
     [V2M_TOKEN_RS256] = { "RS256", "RSA", V2M_PKEY_RSA },
     [V2M_TOKEN_ES256] = { "ES256", "EC", V2M_PKEY_P256 },
-#ifdef V2M_JWT_PS256
-    [V2M_TOKEN_PS256] = { "PS256", "RSA", V2M_PKEY_RSA },
-#endif
 };
 
 #define V2M_TOKEN_ALGORITHMS                                                   \

@@ -17,8 +17,7 @@
 typedef enum {
     V2M_TOKEN_HS256,
     V2M_TOKEN_RS256,
-    V2M_TOKEN_ES256,
-    V2M_TOKEN_PS256 /* only where libjwt has it: V2M_JWT_PS256 */
+    V2M_TOKEN_ES256
 } v2m_token_algorithm_t;
 
 typedef struct {
