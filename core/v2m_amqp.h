@@ -29,12 +29,18 @@ typedef struct {
 } v2m_amqp_options_t;
 
 /* V2M_INVALID and a text for a person when the URL is unusable.  amqp:// and
- * amqps:// are accepted; the path is the virtual host. */
+ * amqps:// are accepted; the path is the virtual host.  The host may be a list
+ * of the nodes of a cluster, as v2m_amqp_hosts.h has it. */
 int v2m_amqp_check_url(const char *url, v2m_error_t *error);
 
 /* V2M_INVALID when no queue of ours can have this name. */
 int v2m_amqp_check_queue(const char *queue, v2m_error_t *error);
 
+/*
+ * Of several hosts one after the other is tried, each time beginning with
+ * another one, until one is connected or the time-out has passed: what takes
+ * no connection costs nothing, what hangs costs one call.
+ */
 int v2m_amqp_connect(v2m_amqp_t **amqp, const char *url,
                      const v2m_amqp_options_t *options, v2m_error_t *error);
 

@@ -1,39 +1,64 @@
 #include "v2m_amqp_private.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "v2m_amqp_hosts.h"
+#include "v2m_pause.h"
 #include "v2m_socket.h"
 
 #define V2M_AMQP_CA_FILE "/etc/ssl/certs/ca-certificates.crt"
 #define V2M_AMQP_CLOSE_S 1 /* for the broker to close as well */
 
-/* The parts point into the text. */
+/* The address of one host; the parts point into the text. */
 typedef struct {
     char                       *text;
+    size_t                      length;
     struct amqp_connection_info info;
 } v2m_amqp_url_t;
 
 
-static int
-v2m_amqp_url_parse(v2m_amqp_url_t *url, const char *text, v2m_error_t *error)
+static void
+v2m_amqp_url_wipe(v2m_amqp_url_t *url)
 {
-    url->text = strdup(text);
-    if (url->text == NULL) {
+    explicit_bzero(url->text, url->length);
+    free(url->text);
+}
+
+
+static int
+v2m_amqp_url_parse(v2m_amqp_url_t *url, const char *text, size_t host,
+                   v2m_error_t *error)
+{
+    int rc;
+
+    rc = v2m_amqp_host_url(&url->text, text, host);
+
+    if (rc == V2M_ERROR) {
         return v2m_error_set(error, V2M_ERROR, "out of memory");
     }
 
-    if (amqp_parse_url(url->text, &url->info) != AMQP_STATUS_OK
-        || url->info.port == 0)
-    {
-        explicit_bzero(url->text, strlen(text));
-        free(url->text);
+    if (rc == V2M_OK) {
+        url->length = strlen(url->text);
+
+        if (amqp_parse_url(url->text, &url->info) != AMQP_STATUS_OK
+            || url->info.port == 0)
+        {
+            v2m_amqp_url_wipe(url);
+            rc = V2M_INVALID;
+        }
+    }
+
+    if (rc != V2M_OK) {
         return v2m_error_set(
             error, V2M_INVALID,
             "the AMQP URL is unusable: it must be "
             "amqp://USER:PASSWORD@HOST:PORT/VHOST or amqps://..., with "
-            "special characters of its parts written as %%XX");
+            "special characters of its parts written as %%XX, and several "
+            "hosts parted by commas");
     }
 
     /* as other clients do: a lone slash is the default virtual host */
@@ -46,27 +71,23 @@ v2m_amqp_url_parse(v2m_amqp_url_t *url, const char *text, v2m_error_t *error)
 }
 
 
-static void
-v2m_amqp_url_wipe(v2m_amqp_url_t *url, const char *text)
-{
-    explicit_bzero(url->text, strlen(text));
-    free(url->text);
-}
-
-
 int
 v2m_amqp_check_url(const char *text, v2m_error_t *error)
 {
     int            rc;
+    size_t         i;
     v2m_amqp_url_t url;
 
-    rc = v2m_amqp_url_parse(&url, text, error);
+    for (i = 0; i < v2m_amqp_hosts(text); i++) {
+        rc = v2m_amqp_url_parse(&url, text, i, error);
+        if (rc != V2M_OK) {
+            return rc;
+        }
 
-    if (rc == V2M_OK) {
-        v2m_amqp_url_wipe(&url, text);
+        v2m_amqp_url_wipe(&url);
     }
 
-    return rc;
+    return V2M_OK;
 }
 
 
@@ -165,16 +186,16 @@ v2m_amqp_login(v2m_amqp_t *amqp, const v2m_amqp_url_t *url,
 }
 
 
-int
-v2m_amqp_connect(v2m_amqp_t **result, const char *text,
-                 const v2m_amqp_options_t *options, v2m_error_t *error)
+static int
+v2m_amqp_connect_host(v2m_amqp_t **result, const char *text, size_t host,
+                      const v2m_amqp_options_t *options, v2m_error_t *error)
 {
     int            rc;
     v2m_amqp_t    *amqp;
     v2m_amqp_url_t url;
     struct timeval timeout;
 
-    rc = v2m_amqp_url_parse(&url, text, error);
+    rc = v2m_amqp_url_parse(&url, text, host, error);
     if (rc != V2M_OK) {
         return rc;
     }
@@ -182,7 +203,7 @@ v2m_amqp_connect(v2m_amqp_t **result, const char *text,
     amqp = calloc(1, sizeof(v2m_amqp_t));
     if (amqp == NULL || (amqp->connection = amqp_new_connection()) == NULL) {
         free(amqp);
-        v2m_amqp_url_wipe(&url, text);
+        v2m_amqp_url_wipe(&url);
         return v2m_error_set(error, V2M_ERROR, "out of memory");
     }
 
@@ -201,7 +222,7 @@ v2m_amqp_connect(v2m_amqp_t **result, const char *text,
         rc = v2m_amqp_login(amqp, &url, options, error);
     }
 
-    v2m_amqp_url_wipe(&url, text);
+    v2m_amqp_url_wipe(&url);
 
     if (rc == V2M_OK) {
         rc = v2m_amqp_open_channel(amqp, V2M_AMQP_MAIN, error);
@@ -221,6 +242,37 @@ v2m_amqp_connect(v2m_amqp_t **result, const char *text,
     *result = amqp;
 
     return V2M_OK;
+}
+
+
+/*
+ * Each connection begins with another host, so that a program's connections
+ * and, by their ids, the programs are spread over the nodes, and a node that
+ * answers but does not work is left with the next connection.
+ */
+int
+v2m_amqp_connect(v2m_amqp_t **result, const char *text,
+                 const v2m_amqp_options_t *options, v2m_error_t *error)
+{
+    int     rc;
+    size_t  i, count, first;
+    int64_t until;
+
+    static atomic_uint turn;
+
+    count = v2m_amqp_hosts(text);
+    first = (size_t) getpid() + atomic_fetch_add(&turn, 1);
+    until = v2m_clock_ms() + options->timeout_ms;
+
+    for (i = 0;; i++) {
+        rc = v2m_amqp_connect_host(result, text, (first + i) % count, options,
+                                   error);
+
+        if (rc != V2M_UNAVAILABLE || i + 1 == count || v2m_clock_ms() >= until)
+        {
+            return rc;
+        }
+    }
 }
 
 

@@ -33,6 +33,7 @@ test_url(void **state)
         "amqp://user:pass@localhost:5672/vhost",
         "amqps://user:p%40ss@host.example.org/%2F",
         "amqp://[::1]:5672/",
+        "amqp://user:pass@one.example.org,two.example.org:5673,[::1]/vhost",
     };
     static const char *const bad[] = {
         "",
@@ -41,6 +42,11 @@ test_url(void **state)
         "amqp:localhost",
         "amqp://localhost:port",
         "amqp://localhost:0",
+        "amqp://user:pass@one,/",
+        "amqp://user:pass@one,,two",
+        "amqp://user:pass@,two",
+        "amqp://user:pass@one,two:port",
+        "amqp://user:pass@one,user:pass@two",
         "amqp://user:pa%ss@localhost",
         "amqp://user@pass@localhost",
     };
@@ -144,6 +150,72 @@ test_silent_server(void **state)
 }
 
 
+/* The broker's URL with another host, of a URL of ours, before its own. */
+static void
+put_before(char *result, size_t size, const char *other)
+{
+    const char *host;
+
+    host = strrchr(broker_url(), '@') + 1;
+    other = strrchr(other, '@') + 1;
+
+    snprintf(result, size, "%.*s%.*s,%s", (int) (host - broker_url()),
+             broker_url(), (int) strcspn(other, "/"), other, host);
+}
+
+
+/* Whichever of the hosts is the first, the one that works is found. */
+static void
+test_refused_by_one(void **state)
+{
+    int         i, fd;
+    char        url[256], other[64];
+    v2m_amqp_t *amqp;
+    v2m_error_t error;
+
+    (void) state;
+
+    fd = listen_somewhere(other, sizeof(other));
+    close(fd);
+    put_before(url, sizeof(url), other);
+
+    for (i = 0; i < 2; i++) {
+        if (try_connect(&amqp, url, 5000, &error) != V2M_OK) {
+            fail_msg("%s", error.text);
+        }
+
+        v2m_amqp_close(amqp);
+    }
+}
+
+
+/* One that hangs takes all the time of one call, and none of the next. */
+static void
+test_one_hangs(void **state)
+{
+    int         i, fd, good;
+    char        url[256], other[64];
+    v2m_amqp_t *amqp;
+    v2m_error_t error;
+
+    (void) state;
+
+    fd = listen_somewhere(other, sizeof(other));
+    put_before(url, sizeof(url), other);
+    good = 0;
+
+    for (i = 0; i < 2; i++) {
+        if (try_connect(&amqp, url, 1000, &error) == V2M_OK) {
+            good++;
+            v2m_amqp_close(amqp);
+        }
+    }
+
+    assert_int_equal(good, 1);
+    close(fd);
+}
+
+
 static void *
 answer_as_a_web_server(void *data)
 {
@@ -220,6 +292,8 @@ main(void)
         cmocka_unit_test(test_queue_name),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_silent_server),
+        cmocka_unit_test(test_refused_by_one),
+        cmocka_unit_test(test_one_hangs),
         cmocka_unit_test(test_other_server),
         cmocka_unit_test(test_refused_login),
     };
