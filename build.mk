@@ -217,8 +217,8 @@ install-notifier install-sweep: install-%: $(B)/v2m-%
 
 install-tools: $(B)/v2m-user $(B)/v2m-jobs
 	$(call program,$^ auth/v2m-schema)
-	$(INSTALL) -d "$(DESTDIR)$(datadir)"
-	$(INSTALL) -m 644 auth/schema.sql "$(DESTDIR)$(datadir)"
+	$(INSTALL) -d "$(DESTDIR)$(datadir)/schema"
+	$(INSTALL) -m 644 auth/schema/*.sql "$(DESTDIR)$(datadir)/schema"
 
 install-client: $(B)/v2m
 	$(call program,$^)

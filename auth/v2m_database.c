@@ -267,13 +267,13 @@ v2m_database_failed(v2m_database_t *database, MYSQL_STMT *statement,
 
     case ER_NO_SUCH_TABLE:
     case ER_BAD_FIELD_ERROR:
-        hint = " (auth/schema.sql makes what is missing)";
+        hint = " (v2m-schema makes what is missing)";
         break;
 
     case ER_TABLEACCESS_DENIED_ERROR:
     case ER_COLUMNACCESS_DENIED_ERROR:
         atomic_store(&database->refused, 1);
-        hint = " (auth/schema.sql grants what is missing)";
+        hint = " (v2m-schema grants what is missing)";
         break;
 
     case ER_LOCK_WAIT_TIMEOUT:

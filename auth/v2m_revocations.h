@@ -1,6 +1,6 @@
 /*
  * What was revoked, as the users' database keeps it: table revoked of
- * auth/schema.sql.  All functions block and may be called from any thread.
+ * auth/schema/.  All functions block and may be called from any thread.
  * V2M_NOT_FOUND: the table is not there.
  */
 

@@ -6,47 +6,11 @@
 #include "v2m_filename.h"
 #include "v2m_job_bson.h"
 #include "v2m_jobs_record.h"
+#include "v2m_jobs_schema.h"
 #include "v2m_pause.h"
-
-/* The record's own version, for readers of a later release. */
-#define V2M_JOBS_VERSION 1
 
 /* How often a job that changes meanwhile is tried to be dropped. */
 #define V2M_JOBS_DROP_TRIES 8
-
-int
-v2m_jobs_prepare(v2m_mongo_t *mongo, v2m_error_t *error)
-{
-    int    rc;
-    size_t i;
-    bson_t keys;
-
-    static const char *const indexes[][2] = {
-        { "username", "_id" },
-        { "username", "updated" },
-        { "state", "updated" },
-        { "mp3_fid", NULL },
-    };
-
-    rc = V2M_OK;
-
-    for (i = 0; rc == V2M_OK && i < sizeof(indexes) / sizeof(indexes[0]); i++) {
-        bson_init(&keys);
-        BSON_APPEND_INT32(&keys, indexes[i][0], 1);
-
-        if (indexes[i][1] != NULL) {
-            BSON_APPEND_INT32(&keys, indexes[i][1], 1);
-        }
-
-        rc = v2m_mongo_index(mongo, V2M_JOBS_DATABASE, V2M_JOBS_COLLECTION,
-                             &keys, 0, error);
-
-        bson_destroy(&keys);
-    }
-
-    return rc;
-}
-
 
 int
 v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error)

@@ -23,9 +23,6 @@
 #include "v2m_job.h"
 #include "v2m_mongo.h"
 
-/* Makes the collection's indexes if they are not there. */
-int v2m_jobs_prepare(v2m_mongo_t *mongo, v2m_error_t *error);
-
 /* Inserts the job in state uploading, with id, username, name, options and the
  * announced size (0: none) of the job given; sets its created and updated
  * times. */

@@ -127,14 +127,15 @@ mariadb_hint() {
 }
 
 
-# The users' table, and the two database users.
+# The users' database, and its two database users.
 mariadb_prepare() {
-    {
-        printf "SET @v2m_password='%s', @v2m_admin_password='%s';\n" \
-            "$(secret mysql)" "$(secret mysql-admin)"
-        cat "$top/auth/schema.sql"
-    } | mariadb_admin \
-        || die "the users' table could not be made in MariaDB"
+    (
+        cd "$V2M_RUN/mariadb" || exit 1
+        MYSQL_SOCKET=mariadb.sock MYSQL_ROOT_USER=$(id -un) MYSQL_DB=auth \
+            MYSQL_USER=v2m MYSQL_PASSWORD=$(secret mysql) \
+            MYSQL_ADMIN_PASSWORD=$(secret mysql-admin) \
+            "$top/auth/v2m-schema" >/dev/null
+    ) || die "the users' database could not be made in MariaDB"
 }
 
 

@@ -191,7 +191,7 @@ def test_old_hash_stays_without_the_right_to_renew_it(
         login = logins(MYSQL_DB="auth_read")
         code, text = login(account, PASSWORD)
         assert code == "ok" and text.startswith(f"{account} 0MariaDB at ")
-        assert text.endswith(" (auth/schema.sql grants what is missing)")
+        assert text.endswith(" (v2m-schema grants what is missing)")
         assert "$" not in text
 
         # it is not tried again and again

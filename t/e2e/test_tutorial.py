@@ -181,6 +181,33 @@ def test_its_gateway_with_a_name(tutorial, gateway, converter, notifier):
         'attachment; filename="Holiday.mp3"'
 
 
+def test_a_gateway_of_a_later_release(stack, tutorial, gateway, converter,
+                                      notifier):
+    """Fields that nobody here knows, in the record and in the message, are no
+    reason not to convert, and those of the record stay."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    with open(checks.clip(), "rb") as file:
+        video = tutorial.videos.put(file, later="field")
+    later = {"version": 99, "later": {"list": [1, None, {"word": "kept"}]}}
+    stack.mongo["v2m"]["jobs"].insert_one({
+        "_id": video, "username": gateway.user, "state": "queued",
+        "notified": "none", "published": True, "created": now, "updated": now,
+        "options": {"bitrate": 64, "later": True}, **later})
+    tutorial.publish(tutorial.queues.video, {
+        "video_fid": str(video), "mp3_fid": None, "username": gateway.user,
+        "name": "a.mp4", **later})
+
+    fid = str(video)
+    wait_for(lambda: fid in [job["id"] for job in gateway.jobs()])
+    assert gateway.ready(fid)["options"]["bitrate"] == 64
+    checks.check_mp3(gateway.mp3(fid), 1, checks.CLIP)
+    mail_of(stack, fid, gateway.user)
+
+    record = stack.job(fid)
+    assert {name: record[name] for name in later} == later
+    assert record["options"]["later"] is True
+
+
 def test_its_gateway_with_no_video(stack, tutorial, gateway, converter,
                                    notifier):
     fid = tutorial.upload(b"no video at all", gateway.user)

@@ -31,6 +31,26 @@ INJECTIONS = [
 ]
 
 
+class Session:
+    def __init__(self, data):
+        self.client = subprocess.Popen(
+            ["mariadb", "--no-defaults", "--batch", "--skip-column-names",
+             "--unbuffered", "--protocol=socket", "--socket=mariadb.sock",
+             f"--user={getpass.getuser()}"], cwd=data, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(self, sql):
+        """The one value that a statement gives."""
+        self.client.stdin.write(f"{sql};\n")
+        self.client.stdin.flush()
+        return self.client.stdout.readline().strip()
+
+    def close(self):
+        self.client.stdin.close()
+        self.client.wait()
+        self.client.stdout.close()
+
+
 class MariaDB:
     """The stack's server, as its administrator and as other users."""
 
@@ -53,6 +73,10 @@ class MariaDB:
         assert result.returncode == 0, result.stderr.decode()
         return [line.split("\t")
                 for line in result.stdout.decode().splitlines()]
+
+    def session(self):
+        """A session of its administrator that stays open."""
+        return Session(self.data)
 
     def as_user(self, user, password, sql, database="auth"):
         """(exit status, output, error text) of statements by a user."""

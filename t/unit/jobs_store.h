@@ -20,6 +20,7 @@
 
 #include "v2m_jobs.h"
 #include "v2m_jobs_mail.h"
+#include "v2m_jobs_schema.h"
 #include "v2m_jobs_upkeep.h"
 
 #define TEST_JOBS 1000 /* of one test, at most */

@@ -2,6 +2,7 @@
 
 #include "v2m_gridfs.h"
 #include "v2m_jobs.h"
+#include "v2m_jobs_schema.h"
 #include "v2m_jobs_upkeep.h"
 #include "v2m_log.h"
 #include "v2m_outbox.h"
