@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.parse
 
 import bson
 import pymongo
@@ -64,12 +63,10 @@ def settled(work):
 
 
 class Server:
-    """What has a url."""
+    """What has a port on this machine."""
 
-    def connection(self, source="127.0.0.1"):
-        address = urllib.parse.urlparse(self.url)
-        return http.client.HTTPConnection(address.hostname, address.port,
-                                          source_address=(source, 0))
+    def connection(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port)
 
 
 class Nginx(Server):
@@ -110,6 +107,7 @@ class Stack(Server):
             os.environ, V2M_RUN=str(self.run), V2M_PORT_BASE=str(port),
             V2M_BUILD=str(BUILD), **settings)
         self.parts = parts
+        self.port = port
 
     def ctl(self, *arguments):
         return run(ROOT / "v2mctl", *arguments, env=self.environment)

@@ -1,27 +1,17 @@
 """Rows 3 to 6: what the gateway costs, and how it stays responsive."""
 
-import base64
-import contextlib
-import itertools
 import multiprocessing
-import os
 import pathlib
 import socket
 import statistics
-import threading
 import time
 
+from logins import MANY_ADDRESSES, one_session, storm
 from storage import make_ready
 from bench import (BUCKET, MIB, Nginx, PORT, Stack, children, cpu, in_turn,
                    memory, random_file, run)
 
 NGINX_PORT = PORT + 50
-
-# so many that no login comes from the address of one before
-MANY_ADDRESSES = 250 * 250
-
-# see sched(7)
-AUTOGROUP = pathlib.Path("/proc/self/autogroup")
 
 NGINX_CONF = """
 daemon off;
@@ -211,54 +201,6 @@ def small_requests(report, runs):
                  unit="/s")
 
 
-def log_in_again(connect, clients, addresses, ended):
-    """What other machines would do, so at the lowest priority on this one,
-    and in a session of its own, as Linux shares a processor between sessions
-    first: so many clients, each of which logs in as soon as it was answered.
-    With as many addresses as clients nearly all are refused by the limits of
-    the login; with more each login comes from another address and for another
-    account, and must be hashed."""
-    os.setsid()
-    if AUTOGROUP.exists():
-        AUTOGROUP.write_text("19")
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    numbers = itertools.count()
-
-    def client(number):
-        while not ended.is_set():
-            if addresses > clients:
-                number = next(numbers) % addresses
-            word = f"nobody{number}@example.com:password".encode()
-            header = {"Authorization":
-                      "Basic " + base64.b64encode(word).decode()}
-            connection = connect(f"127.1.{number // 250}.{number % 250 + 1}")
-            connection.request("POST", "/login", headers=header)
-            if connection.getresponse().status in (429, 503):
-                time.sleep(0.05)
-            connection.close()
-
-    threads = [threading.Thread(target=client, args=(number,))
-               for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-@contextlib.contextmanager
-def login_storm(server, clients, addresses):
-    ended = multiprocessing.Event()
-    process = multiprocessing.Process(
-        target=log_in_again,
-        args=(server.connection, clients, addresses, ended))
-    process.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        process.join()
-
-
 def health_alone(server):
     health = Health(server)
     time.sleep(3)
@@ -266,7 +208,7 @@ def health_alone(server):
 
 
 def health_in_storm(server, clients, addresses):
-    with login_storm(server, clients, addresses):
+    with storm(server.port, clients, addresses):
         return health_alone(server)
 
 
@@ -285,10 +227,11 @@ def logins(report, runs, clients=64):
         return size / seconds
 
     def upload_in_storm():
-        with login_storm(stack, clients, MANY_ADDRESSES):
+        with storm(stack.port, clients, MANY_ADDRESSES):
             return upload()
 
-    with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack, \
+    with one_session(), \
+            Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack, \
             PlainNginx() as nginx:
         hashed = in_turn(
             runs, lambda: health_in_storm(stack, clients, MANY_ADDRESSES),
