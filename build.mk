@@ -34,7 +34,7 @@ CFLAGS   += -std=c11 $(WARNINGS) $(HARDENING) -fPIE $(VARIANT_FLAGS) -pthread
 LDFLAGS  += -pie $(HARDENING_LD) $(VARIANT_FLAGS) -pthread
 
 MONGO_CFLAGS  := $(shell pkg-config --cflags libmongoc-1.0 2>/dev/null)
-CORE_LIBS     := $(shell pkg-config --libs libmongoc-1.0 jansson librabbitmq 2>/dev/null)
+CORE_LIBS     := $(shell pkg-config --libs libmongoc-1.0 jansson librabbitmq libcrypto 2>/dev/null)
 AUTH_LIBS     := $(shell pkg-config --libs libmariadb libjwt libcrypto jansson 2>/dev/null) -lcrypt
 FFMPEG_CFLAGS := $(shell pkg-config --cflags libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)
 FFMPEG_LIBS   := $(shell pkg-config --libs libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)

@@ -59,6 +59,7 @@ static const char v2m_cli_help[] =
     "      --samplerate=HZ    8000 to 48000 (as the video has it)\n"
     "      --channels=NUMBER  1 or 2 (as the video has them, at most 2)\n"
     "      --loudnorm[=LUFS]  make it as loud as this, -31 to -8 (-16)\n"
+    "      --webhook=URL      is called at the end, in place of an e-mail\n"
     "\n"
     "It ends with 0 when all went well, 1 when something failed, 2 when it "
     "was\n"
@@ -507,6 +508,7 @@ v2m_cli_read(v2m_cli_t *cli, char **query, int argc, char **argv)
         { "samplerate", required_argument, NULL, 'c' },
         { "channels", required_argument, NULL, 'c' },
         { "loudnorm", optional_argument, NULL, 'c' },
+        { "webhook", required_argument, NULL, 'c' },
         { "output", required_argument, NULL, 'o' },
         { "json", no_argument, NULL, 'j' },
         { "quiet", no_argument, NULL, 'q' },

@@ -45,6 +45,8 @@ v2m_job_free(v2m_job_t *job)
     free(job->username);
     free(job->name);
     free(job->reason);
+    free(job->webhook);
+    free(job->notify_reason);
     free(job->attempts);
     v2m_job_init(job);
 }
@@ -257,6 +259,17 @@ v2m_job_json_object(const v2m_job_t *job, int owned)
                                   v2m_job_json_time(job->updated_ms));
     failed |= json_object_set_new(
         object, "notified", json_string(v2m_job_notified_name(job->notified)));
+
+    if (job->notified == V2M_NOTIFIED_FAILED && job->notify_reason != NULL) {
+        failed |= json_object_set_new(object, "notified_reason",
+                                      v2m_json_text(job->notify_reason));
+    }
+
+    if (job->webhook != NULL) {
+        failed |=
+            json_object_set_new(object, "webhook", v2m_json_text(job->webhook));
+    }
+
     failed |= json_object_set_new(object, "options",
                                   v2m_job_json_options(&job->options));
 
@@ -281,6 +294,32 @@ v2m_job_json(const v2m_job_t *job, int owned)
     }
 
     text = json_dumps(object, V2M_JOB_JSON_FLAGS);
+
+    json_decref(object);
+
+    return text;
+}
+
+
+char *
+v2m_job_event_json(const v2m_job_t *job)
+{
+    int     failed;
+    char   *text;
+    json_t *object;
+
+    object = json_object();
+
+    failed = json_object_set_new(
+        object, "type",
+        json_string(job->state == V2M_JOB_READY ? "job.ready" : "job.failed"));
+    failed |= json_object_set_new(object, "timestamp",
+                                  v2m_job_json_time(job->finished_ms != 0
+                                                        ? job->finished_ms
+                                                        : job->updated_ms));
+    failed |= json_object_set_new(object, "data", v2m_job_json_object(job, 0));
+
+    text = failed ? NULL : json_dumps(object, V2M_JOB_JSON_FLAGS);
 
     json_decref(object);
 

@@ -26,8 +26,8 @@ typedef enum {
     V2M_NOTIFIED_FAILED
 } v2m_job_notified_t;
 
-/* How far the mail about the job's end is; times in ms since the epoch, 0:
- * none. */
+/* How far the mail about the job's end is, or the call of its webhook; times in
+ * ms since the epoch, 0: none. */
 typedef struct {
     int64_t until_ms; /* a notifier is at it until then, unless it died */
     int     tries;    /* that the mail server put off */
@@ -46,6 +46,8 @@ typedef struct {
     char              *username; /* the owner */
     char              *name;     /* the video's file name, UTF-8 */
     char              *reason;   /* why it failed, for a person */
+    char              *webhook;  /* a URL that is called in place of a mail */
+    char              *notify_reason; /* why it could not be called */
     v2m_job_state_t    state;
     v2m_job_notified_t notified;
     int                published;   /* the broker confirmed the message */
@@ -87,6 +89,13 @@ int v2m_job_notified_parse(v2m_job_notified_t *notified, const char *name);
  * memory.
  */
 char *v2m_job_json(const v2m_job_t *job, int owned);
+
+/*
+ * The event of a job that came to its end, for webhooks: {"type":"job.ready" or
+ * "job.failed","timestamp":...,"data":JOB}.  Returns malloc'ed JSON text, or
+ * NULL when out of memory.
+ */
+char *v2m_job_event_json(const v2m_job_t *job);
 
 /* {"jobs":[...],"next":"ID"|null}: the page of a list, as clients see it. */
 char *v2m_job_list_json(const v2m_job_t *jobs, size_t count, const char *next,

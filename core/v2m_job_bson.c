@@ -218,6 +218,12 @@ v2m_job_take_field(v2m_job_t *job, bson_iter_t *iter)
     } else if (strcmp(key, "reason") == 0) {
         v2m_job_take_text(&job->reason, iter);
 
+    } else if (strcmp(key, "webhook") == 0) {
+        v2m_job_take_text(&job->webhook, iter);
+
+    } else if (strcmp(key, "notify_reason") == 0) {
+        v2m_job_take_text(&job->notify_reason, iter);
+
     } else if (strcmp(key, "state") == 0 && BSON_ITER_HOLDS_UTF8(iter)) {
         v2m_job_state_parse(&job->state, bson_iter_utf8(iter, NULL));
 

@@ -42,6 +42,10 @@ v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error)
         v2m_jobs_append_text(&record, "name", job->name);
     }
 
+    if (job->webhook != NULL) {
+        BSON_APPEND_UTF8(&record, "webhook", job->webhook);
+    }
+
     pointer = &record;
     rc = v2m_mongo_insert(mongo, V2M_JOBS_DATABASE, V2M_JOBS_COLLECTION,
                           &pointer, 1, error);

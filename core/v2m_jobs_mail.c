@@ -91,7 +91,8 @@ v2m_jobs_put_mail_off(v2m_mongo_t *mongo, const v2m_id_t id,
 
 int
 v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
-                  v2m_job_notified_t notified, v2m_error_t *error)
+                  v2m_job_notified_t notified, const char *reason,
+                  v2m_error_t *error)
 {
     v2m_jobs_change_t change;
 
@@ -103,6 +104,11 @@ v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
     v2m_jobs_change_begin(&change, id, v2m_jobs_ended);
     v2m_jobs_not_notified(&change.filter);
     BSON_APPEND_UTF8(&change.set, "notified", v2m_job_notified_name(notified));
+
+    if (reason != NULL) {
+        v2m_jobs_append_text(&change.set, "notify_reason", reason);
+    }
+
     bson_append_document_end(&change.update, &change.set);
 
     v2m_jobs_append_unset(&change.update, fields);
@@ -117,7 +123,8 @@ v2m_jobs_notify_again(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
     v2m_jobs_change_t change;
 
     static const char *const fields[] = { "mail_tries", "mail_since",
-                                          "mail_requeued", NULL };
+                                          "mail_requeued", "notify_reason",
+                                          NULL };
 
     v2m_jobs_change_begin(&change, id, v2m_jobs_ended);
     BSON_APPEND_UTF8(&change.filter, "notified",

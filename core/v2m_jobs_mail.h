@@ -1,7 +1,8 @@
 /*
- * The mail about a job's end, as the job's record keeps it: who is at it, when
- * it is tried again, and what became of it.  So that a mail is not sent twice,
- * who sends it takes a claim first: for a time, in case he dies.
+ * The mail about a job's end, or the call of its webhook, as the job's record
+ * keeps it: who is at it, when it is tried again, and what became of it.  So
+ * that a mail is not sent twice, who sends it takes a claim first: for a time,
+ * in case he dies.
  *
  * Beside the results named at each, those of v2m_mongo.h.  The times of the
  * record are those of the clocks of its writers.
@@ -32,10 +33,12 @@ int v2m_jobs_put_mail_off(v2m_mongo_t *mongo, const v2m_id_t id,
                           const v2m_id_t owner, const v2m_job_mail_t *mail,
                           v2m_error_t *error);
 
-/* none -> sent | failed.  V2M_CONFLICT: it was noted before, or the job has no
- * end state, as it was sent anew. */
+/* none -> sent | failed; the reason, which the owner sees, may be NULL.
+ * V2M_CONFLICT: it was noted before, or the job has no end state, as it was
+ * sent anew. */
 int v2m_jobs_notified(v2m_mongo_t *mongo, const v2m_id_t id,
-                      v2m_job_notified_t notified, v2m_error_t *error);
+                      v2m_job_notified_t notified, const char *reason,
+                      v2m_error_t *error);
 
 /* failed -> none, as if it had never been tried, and due at once.
  * V2M_CONFLICT: it is not failed. */

@@ -121,9 +121,9 @@ v2m_jobs_retry(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
 
     static const int         states[] = { V2M_JOB_FAILED, -1 };
     static const char *const fields[] = {
-        "reason",     "finished",      "progress",   "requeued",
-        "mail_owner", "mail_until",    "mail_tries", "mail_since",
-        "mail_due",   "mail_requeued", NULL,
+        "reason",     "finished",      "progress",      "requeued",
+        "mail_owner", "mail_until",    "mail_tries",    "mail_since",
+        "mail_due",   "mail_requeued", "notify_reason", NULL,
     };
 
     v2m_jobs_change_begin(&change, id, states);

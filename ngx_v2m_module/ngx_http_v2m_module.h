@@ -117,6 +117,7 @@ extern ngx_module_t ngx_http_v2m_auth_module;
 extern ngx_module_t ngx_http_v2m_keys_module;
 extern ngx_module_t ngx_http_v2m_login_module;
 extern ngx_module_t ngx_http_v2m_revocation_module;
+extern ngx_module_t ngx_http_v2m_webhook_module;
 
 /* The request's context, made when it is not there; NULL: out of memory.  It
  * outlives internal redirects, unlike the pointer that nginx keeps. */

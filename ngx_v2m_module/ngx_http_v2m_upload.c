@@ -9,6 +9,7 @@
 
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_response.h"
+#include "ngx_http_v2m_webhook.h"
 #include "v2m_filename.h"
 
 static ngx_int_t ngx_http_v2m_upload_type(ngx_http_request_t    *r,
@@ -204,8 +205,17 @@ ngx_http_v2m_upload_argument(ngx_http_request_t    *r,
                    : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = v2m_options_set(&upload->job.options, (char *) name, name_length,
-                         (char *) value, value_length, &error);
+    if (name_length == 7 && ngx_strncmp(name, "webhook", 7) == 0) {
+        rc = ngx_http_v2m_webhook_option(r, &upload->job, value, value_length,
+                                         &error);
+    } else {
+        rc = v2m_options_set(&upload->job.options, (char *) name, name_length,
+                             (char *) value, value_length, &error);
+    }
+
+    if (rc == V2M_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     return rc == V2M_OK ? NGX_OK
                         : ngx_http_v2m_problem(r, NGX_HTTP_V2M_UNPROCESSABLE,

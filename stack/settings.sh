@@ -77,6 +77,15 @@ load_settings() {
         JWT_SECRET_FILE=$V2M_RUN/secrets/jwt
     fi
 
+    # webhooks may go to this machine, where they are tried
+    if [[ -z ${V2M_WEBHOOK_KEY:-}${V2M_WEBHOOK_KEY_FILE:-} ]]; then
+        secret webhook >/dev/null
+        V2M_WEBHOOK_KEY_FILE=$V2M_RUN/secrets/webhook
+        export V2M_WEBHOOK_KEY_FILE
+    fi
+    : "${V2M_WEBHOOK_HTTP:=allow}" "${V2M_WEBHOOK_ALLOW:=127.0.0.0/8 ::1}"
+    export V2M_WEBHOOK_HTTP V2M_WEBHOOK_ALLOW
+
     export V2M_MONGO_URI V2M_AMQP_URL V2M_SMTP_URL V2M_MAILDIR V2M_PUBLIC_URL
     export MYSQL_HOST MYSQL_PORT MYSQL_USER MYSQL_PASSWORD MYSQL_DB
     export JWT_SECRET_FILE

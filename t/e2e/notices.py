@@ -1,5 +1,5 @@
 """What the tests of the notifier share: job records, messages, a notifier on a
-queue of its own, and mail servers that do as a test wants."""
+queue of its own, and servers of mail and webhooks that do as a test wants."""
 
 import datetime
 import json
@@ -7,6 +7,7 @@ import json
 import bson
 import pytest
 
+from hook_server import HookServer
 from mail_server import MailServer
 
 
@@ -55,6 +56,19 @@ def mail_server():
 
     def start(answer=lambda verb: None, **options):
         servers.append(MailServer(answer, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def hook_server():
+    servers = []
+
+    def start(answer=lambda call: 204, **options):
+        servers.append(HookServer(answer, **options))
         return servers[-1]
 
     yield start

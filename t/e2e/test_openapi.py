@@ -51,7 +51,7 @@ def test_calls_with_a_token(stack, tmp_path):
                           "--exclude-path", "/jobs/events",
                           "--exclude-path", "/logout",
                           "--header", f"Authorization: Bearer {token}")
-    assert "Tested: 13" in output, output
+    assert "Tested: 14" in output, output
 
 
 def test_login(stack, tmp_path):

@@ -14,7 +14,7 @@ import points
 from conftest import BUILD, wait_for
 from test_converter import line, mp3  # noqa: F401
 from notices import (  # noqa: F401
-    mail_server, make_job, message, notifier)
+    hook_server, mail_server, make_job, message, notifier)
 
 
 def test_a_release_has_no_points():
@@ -95,6 +95,29 @@ def test_notifier_at(stack, notifier, queue, address, mail_server,  # noqa: F811
     ids = [row for mail in server.mails for row in mail.split(b"\r\n")
            if row.startswith(b"Message-ID:")]
     assert ids == [f"Message-ID: <{job_id}.mp3@localhost>".encode()] * mails
+
+
+@points.needed
+def test_webhook_at(stack, notifier, queue, address, hook_server):  # noqa: F811
+    """The receiver took it, the record does not say so: called once more, with
+    the same id, by which it tells them apart; and no mail."""
+    server = hook_server()
+    settings = {"V2M_SMTP_TIMEOUT": 1, "V2M_WEBHOOK_TIMEOUT": 1,
+                "V2M_WEBHOOK_KEY": "key-for-webhooks-of-32-bytes-ok!",
+                "V2M_WEBHOOK_HTTP": "allow", "V2M_WEBHOOK_ALLOW": "127.0.0.1"}
+    first = notifier(v2m_test_point="sent", **settings)
+    job_id = make_job(stack, address, webhook=server.url)
+    stack.publish(queue, message(job_id, address))
+    points.killed(first)
+    assert stack.job(job_id)["notified"] == "none"
+
+    second = notifier(**settings)
+    wait_for(lambda: stack.job(job_id)["notified"] == "sent", 40)
+    wait_for(lambda: stack.depth(queue) == 0)
+    assert len(server.calls) == 2
+    assert len({call.id for call in server.calls}) == 1
+    assert second.log.count("webhook sent") == 1
+    assert not stack.mails(address)
 
 
 @points.needed

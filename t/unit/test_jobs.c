@@ -85,7 +85,7 @@ apply(const v2m_id_t id, test_transition_t transition)
     case TEST_PUBLISHED:
         return v2m_jobs_published(mongo, id, &error);
     default:
-        return v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, &error);
+        return v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, NULL, &error);
     }
 }
 
@@ -263,10 +263,11 @@ test_notified(void **state)
     need_store();
 
     make(id, V2M_JOB_READY);
-    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_FAILED, &error),
+    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_FAILED, NULL, &error),
               &error);
-    assert_int_equal(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, &error),
-                     V2M_CONFLICT);
+    assert_int_equal(
+        v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, NULL, &error),
+        V2M_CONFLICT);
     job = get(id);
     assert_int_equal(job.notified, V2M_NOTIFIED_FAILED);
     v2m_job_free(&job);

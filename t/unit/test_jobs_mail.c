@@ -58,7 +58,8 @@ test_claim(void **state)
 
     /* what was noted stays */
 
-    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, &error), &error);
+    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, NULL, &error),
+              &error);
     assert_int_equal(claim(id, bob, LEASE_MS), V2M_CONFLICT);
 
     /* of no job */
@@ -224,7 +225,8 @@ test_due(void **state)
 
     assert_int_equal(claim(id, ann, LEASE_MS), V2M_OK);
     assert_ok(v2m_jobs_put_mail_off(mongo, id, ann, &mail, &error), &error);
-    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, &error), &error);
+    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, NULL, &error),
+              &error);
     assert_int_equal(found(1, INT64_MAX, id), 0);
 }
 
@@ -266,7 +268,7 @@ test_lost(void **state)
     assert_int_equal(job.mail.requeued, 1);
     v2m_job_free(&job);
 
-    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_FAILED, &error),
+    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_FAILED, NULL, &error),
               &error);
     assert_int_equal(found(0, INT64_MAX, id), 0);
 

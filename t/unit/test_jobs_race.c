@@ -119,9 +119,10 @@ run_fail(test_racer_t *racer)
 static int
 run_notified(test_racer_t *racer)
 {
-    return v2m_jobs_notified(
-        mongo, racer->id,
-        racer->number % 3 ? V2M_NOTIFIED_SENT : V2M_NOTIFIED_FAILED, NULL);
+    return v2m_jobs_notified(mongo, racer->id,
+                             racer->number % 3 ? V2M_NOTIFIED_SENT
+                                               : V2M_NOTIFIED_FAILED,
+                             NULL, NULL);
 }
 
 

@@ -166,7 +166,8 @@ test_retry(void **state)
 
     make(id, V2M_JOB_FAILED);
     assert_ok(v2m_jobs_claim_mail(mongo, id, claimer, 60000, &error), &error);
-    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, &error), &error);
+    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, NULL, &error),
+              &error);
     assert_ok(v2m_jobs_retry(mongo, id, &error), &error);
     assert_int_equal(v2m_jobs_retry(mongo, id, &error), V2M_CONFLICT);
 

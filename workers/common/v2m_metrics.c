@@ -15,10 +15,9 @@ static const int64_t v2m_metrics_bounds[V2M_METRICS_BUCKETS] = {
 };
 
 static const char *const v2m_metrics_phases[V2M_METRICS_PHASES] = {
-    [V2M_METRICS_HANDLING] = "handle",
-    [V2M_METRICS_CONVERTING] = "convert",
-    [V2M_METRICS_COMMITTING] = "commit",
-    [V2M_METRICS_MAILING] = "mail",
+    [V2M_METRICS_HANDLING] = "handle",   [V2M_METRICS_CONVERTING] = "convert",
+    [V2M_METRICS_COMMITTING] = "commit", [V2M_METRICS_MAILING] = "mail",
+    [V2M_METRICS_HOOKING] = "webhook",
 };
 
 /* Neighbours with one name are one metric. */
@@ -34,6 +33,12 @@ static const struct {
                            "Mails, by what became of them." },
     [V2M_METRICS_REFUSED] = { "v2m_mails_total", "{result=\"failed\"}", NULL },
     [V2M_METRICS_PUT_OFF] = { "v2m_mails_total", "{result=\"put_off\"}", NULL },
+    [V2M_METRICS_HOOK_SENT] = { "v2m_webhooks_total", "{result=\"sent\"}",
+                                "Webhooks, by what became of them." },
+    [V2M_METRICS_HOOK_REFUSED] = { "v2m_webhooks_total", "{result=\"failed\"}",
+                                   NULL },
+    [V2M_METRICS_HOOK_PUT_OFF] = { "v2m_webhooks_total", "{result=\"put_off\"}",
+                                   NULL },
     [V2M_METRICS_ATTEMPTS] = { "v2m_attempts_total", "",
                                "Messages given to a handler." },
     [V2M_METRICS_REPEATED] = { "v2m_attempts_repeated_total", "",

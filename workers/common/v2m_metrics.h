@@ -9,11 +9,14 @@
 #include <stdint.h>
 
 typedef enum {
-    V2M_METRICS_READY,   /* jobs that became an MP3 here */
-    V2M_METRICS_FAILED,  /* jobs that failed here */
-    V2M_METRICS_SENT,    /* mails */
-    V2M_METRICS_REFUSED, /* mails that were given up */
-    V2M_METRICS_PUT_OFF, /* mails, once for each time */
+    V2M_METRICS_READY,     /* jobs that became an MP3 here */
+    V2M_METRICS_FAILED,    /* jobs that failed here */
+    V2M_METRICS_SENT,      /* mails */
+    V2M_METRICS_REFUSED,   /* mails that were given up */
+    V2M_METRICS_PUT_OFF,   /* mails, once for each time */
+    V2M_METRICS_HOOK_SENT, /* the same of webhooks */
+    V2M_METRICS_HOOK_REFUSED,
+    V2M_METRICS_HOOK_PUT_OFF,
     V2M_METRICS_ATTEMPTS,
     V2M_METRICS_REPEATED, /* of these, such that were not the first */
     V2M_METRICS_DONE,     /* what became of deliveries */
@@ -35,6 +38,7 @@ typedef enum {
     V2M_METRICS_CONVERTING, /* a video, without the commit */
     V2M_METRICS_COMMITTING, /* an MP3 */
     V2M_METRICS_MAILING,    /* a mail, at the mail server */
+    V2M_METRICS_HOOKING,    /* a call of a webhook */
     V2M_METRICS_PHASES
 } v2m_metrics_phase_t;
 

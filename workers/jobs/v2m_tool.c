@@ -44,7 +44,7 @@ static const char v2m_tool_help[] =
     "         failed) or user\n"
     "  show   prints all about each job\n"
     "  retry  has failed jobs converted once more\n"
-    "  mail   has the mails sent once more that were given up\n"
+    "  mail   has the mails and webhooks sent once more that were given up\n"
     "  drop   removes jobs with their videos and MP3s\n"
     "  dead   lists the letters of dead-letter queues; sends letters back to\n"
     "         their QUEUE (video or mp3), and their jobs with them if they\n"

@@ -171,7 +171,9 @@ v2m_tool_print_whole(const v2m_job_t *job)
     v2m_tool_line("published", job->published ? "yes" : "no");
     v2m_tool_line_number("attempts", (int64_t) job->attempt_count);
     v2m_tool_line_number("lost", job->requeued);
+    v2m_tool_line("webhook", job->webhook);
     v2m_tool_line("mail", v2m_job_notified_name(job->notified));
+    v2m_tool_line("mail failed", job->notify_reason);
     v2m_tool_line_number("mail put off", job->mail.tries);
     v2m_tool_line_time("mail due", job->mail.due_ms);
     v2m_tool_line_number("mail lost", job->mail.requeued);

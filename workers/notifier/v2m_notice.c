@@ -46,22 +46,44 @@ v2m_notice_store_trouble(const v2m_id_t id, const v2m_error_t *error)
 }
 
 
-/* Notes what became of the mail, however long the store is away: another
- * notifier would send it once more. */
+/* What is sent, for logs. */
+static const char *
+v2m_notice_kind(const v2m_notice_t *notice)
+{
+    return notice->job.webhook != NULL ? "webhook" : "mail";
+}
+
+
 static void
-v2m_notice_note(v2m_notice_t *notice, v2m_job_notified_t notified)
+v2m_notice_count(const v2m_notice_t *notice, v2m_metrics_counter_t mail,
+                 v2m_metrics_counter_t hook)
+{
+    v2m_metrics_count(notice->job.webhook != NULL ? hook : mail);
+}
+
+
+/* Notes what became of it, however long the store is away: another notifier
+ * would send it once more. */
+static void
+v2m_notice_note(v2m_notice_t *notice, v2m_job_notified_t notified,
+                const char *reason)
 {
     int         i, rc;
     v2m_error_t error;
 
     for (i = 0;; i++) {
         rc = v2m_jobs_notified(notice->options->mongo, notice->id, notified,
-                               &error);
+                               reason, &error);
+
+        if ((rc == V2M_OK || rc == V2M_CONFLICT)
+            && notified == V2M_NOTIFIED_SENT) {
+            v2m_notice_count(notice, V2M_METRICS_SENT, V2M_METRICS_HOOK_SENT);
+            return;
+        }
 
         if (rc == V2M_OK || rc == V2M_CONFLICT) {
-            v2m_metrics_count(notified == V2M_NOTIFIED_SENT
-                                  ? V2M_METRICS_SENT
-                                  : V2M_METRICS_REFUSED);
+            v2m_notice_count(notice, V2M_METRICS_REFUSED,
+                             V2M_METRICS_HOOK_REFUSED);
             return;
         }
 
@@ -126,7 +148,8 @@ v2m_notice_put_off(v2m_notice_t *notice)
 
     if (rc != V2M_OK && rc != V2M_CONFLICT) {
         v2m_log(V2M_LOG_WARNING, notice->id,
-                "cannot note that the mail was put off: %s", error.text);
+                "cannot note that the %s was put off: %s",
+                v2m_notice_kind(notice), error.text);
     }
 
     return rc == V2M_OK;
@@ -156,7 +179,8 @@ v2m_notice_taken(v2m_notice_t *notice)
     }
 
     if (notice->job.notified != V2M_NOTIFIED_NONE) {
-        v2m_log(V2M_LOG_DEBUG, notice->id, "no mail: noted as %s meanwhile",
+        v2m_log(V2M_LOG_DEBUG, notice->id, "no %s: noted as %s meanwhile",
+                v2m_notice_kind(notice),
                 v2m_job_notified_name(notice->job.notified));
         return V2M_WORKER_DONE;
     }
@@ -197,15 +221,48 @@ v2m_notice_claim(v2m_notice_t *notice)
 static int
 v2m_notice_give_up(v2m_notice_t *notice, const v2m_error_t *error)
 {
-    v2m_log(V2M_LOG_ERROR, notice->id, "mail not sent: %s", error->text);
-    v2m_notice_note(notice, V2M_NOTIFIED_FAILED);
+    v2m_log(V2M_LOG_ERROR, notice->id, "%s not sent: %s",
+            v2m_notice_kind(notice), error->text);
+
+    /* what the mail server says is the operator's to know */
+    v2m_notice_note(notice, V2M_NOTIFIED_FAILED,
+                    notice->job.webhook != NULL ? error->text : NULL);
 
     return V2M_WORKER_REJECT;
 }
 
 
-/* The server put off this very mail.  Others are not held up: short pauses are
- * the loop's, for a longer one it is put aside. */
+/* How long to wait before the next try; 0: there is none, as the patience is
+ * at its end. */
+static int64_t
+v2m_notice_pause(v2m_notice_t *notice, int64_t now)
+{
+    int64_t         left, pause;
+    v2m_job_mail_t *mail;
+
+    mail = &notice->job.mail;
+
+    left = (notice->job.webhook != NULL ? notice->options->hook_patience_ms
+                                        : notice->options->mail_patience_ms)
+           - (now - mail->since_ms);
+
+    if (left <= 0) {
+        return 0;
+    }
+
+    pause =
+        v2m_pause_ms(mail->tries++, V2M_NOTICE_FIRST_MS, V2M_NOTICE_MOST_MS);
+
+    if (pause < notice->retry_after_ms) {
+        pause = notice->retry_after_ms;
+    }
+
+    return pause < left ? pause : left;
+}
+
+
+/* The server put off this very mail or call.  Others are not held up: short
+ * pauses are the loop's, for a longer one it is put aside. */
 static int
 v2m_notice_later(v2m_notice_t *notice, const v2m_error_t *error)
 {
@@ -220,23 +277,18 @@ v2m_notice_later(v2m_notice_t *notice, const v2m_error_t *error)
         mail->since_ms = now;
     }
 
-    if (now - mail->since_ms >= notice->options->patience_ms) {
+    pause = v2m_notice_pause(notice, now);
+
+    if (pause == 0) {
         return v2m_notice_give_up(notice, error);
-    }
-
-    pause =
-        v2m_pause_ms(mail->tries++, V2M_NOTICE_FIRST_MS, V2M_NOTICE_MOST_MS);
-
-    if (pause > notice->options->patience_ms - (now - mail->since_ms)) {
-        pause = notice->options->patience_ms - (now - mail->since_ms);
     }
 
     kept = pause <= V2M_NOTICE_HOLD_MS && notice->held < V2M_NOTICE_HELD;
     mail->due_ms = kept ? 0 : now + pause;
 
-    v2m_metrics_count(V2M_METRICS_PUT_OFF);
-    v2m_log(V2M_LOG_WARNING, notice->id, "mail not sent yet: %s, next in %d s",
-            error->text, (int) (pause / 1000));
+    v2m_notice_count(notice, V2M_METRICS_PUT_OFF, V2M_METRICS_HOOK_PUT_OFF);
+    v2m_log(V2M_LOG_WARNING, notice->id, "%s not sent yet: %s, next in %d s",
+            v2m_notice_kind(notice), error->text, (int) (pause / 1000));
 
     if (kept) {
         notice->reply->pause_ms = pause;
@@ -308,13 +360,39 @@ v2m_notice_not_sent(v2m_notice_t *notice, const v2m_error_t *error)
 }
 
 
+/* Sends a mail that is composed, or calls the webhook when there is none. */
+static int
+v2m_notice_deliver(v2m_notice_t *notice, const char *text, size_t length,
+                   v2m_error_t *error)
+{
+    int                         rc;
+    int64_t                     began;
+    const v2m_notify_options_t *options;
+
+    options = notice->options;
+    began = v2m_clock_ms();
+
+    if (notice->job.webhook != NULL) {
+        rc = v2m_hook_call(&options->hook, &notice->job,
+                           &notice->retry_after_ms, error);
+        v2m_metrics_took(V2M_METRICS_HOOKING, v2m_clock_ms() - began);
+
+    } else {
+        rc = v2m_smtp_send(options->smtp, options->sender->address,
+                           notice->job.username, text, length, error);
+        v2m_metrics_took(V2M_METRICS_MAILING, v2m_clock_ms() - began);
+    }
+
+    return rc;
+}
+
+
 int
 v2m_notice_send(v2m_notice_t *notice)
 {
     int         rc;
     char       *text;
     size_t      length;
-    int64_t     began;
     v2m_error_t error;
 
     rc = v2m_notice_claim(notice);
@@ -322,11 +400,15 @@ v2m_notice_send(v2m_notice_t *notice)
         return rc;
     }
 
-    rc = v2m_notice_compose(notice, &text, &length, &error);
+    text = NULL;
+    length = 0;
+    rc = notice->job.webhook == NULL
+             ? v2m_notice_compose(notice, &text, &length, &error)
+             : V2M_OK;
 
     if (rc == V2M_INVALID) {
         v2m_log(V2M_LOG_WARNING, notice->id, "no mail: %s", error.text);
-        v2m_notice_note(notice, V2M_NOTIFIED_FAILED);
+        v2m_notice_note(notice, V2M_NOTIFIED_FAILED, NULL);
         return V2M_WORKER_DONE;
     }
 
@@ -343,10 +425,7 @@ v2m_notice_send(v2m_notice_t *notice)
         return V2M_NOTICE_GO_ON;
     }
 
-    began = v2m_clock_ms();
-    rc = v2m_smtp_send(notice->options->smtp, notice->options->sender->address,
-                       notice->job.username, text, length, &error);
-    v2m_metrics_took(V2M_METRICS_MAILING, v2m_clock_ms() - began);
+    rc = v2m_notice_deliver(notice, text, length, &error);
     free(text);
 
     if (rc != V2M_OK) {
@@ -354,9 +433,9 @@ v2m_notice_send(v2m_notice_t *notice)
     }
 
     v2m_point("sent");
-    v2m_log(V2M_LOG_INFO, notice->id, "mail sent: the job is %s",
-            v2m_job_state_name(notice->job.state));
-    v2m_notice_note(notice, V2M_NOTIFIED_SENT);
+    v2m_log(V2M_LOG_INFO, notice->id, "%s sent: the job is %s",
+            v2m_notice_kind(notice), v2m_job_state_name(notice->job.state));
+    v2m_notice_note(notice, V2M_NOTIFIED_SENT, NULL);
 
     return V2M_WORKER_DONE;
 }

@@ -1,6 +1,7 @@
 /*
- * One mail about one job: claimed in the job's record, sent, noted there; put
- * off, waited with or put aside when the mail server does not take it.
+ * One mail about one job, or one call of its webhook: claimed in the job's
+ * record, sent, noted there; put off, waited with or put aside when the server
+ * does not take it.
  */
 
 #ifndef V2M_NOTICE_H
@@ -29,8 +30,9 @@ typedef struct {
     v2m_patience_t              patience; /* with the store */
 
     int64_t claimed_ms;
-    int     waits;   /* for the mail server, in a row */
-    int64_t away_ms; /* since when; 0: it is not away */
+    int64_t retry_after_ms; /* that the webhook's server asked for; 0: none */
+    int     waits;          /* for the mail server, in a row */
+    int64_t away_ms;        /* since when; 0: it is not away */
 } v2m_notice_t;
 
 /* What follows from a failed call of the store: the outcome. */

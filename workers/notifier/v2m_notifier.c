@@ -1,6 +1,6 @@
 /*
- * v2m-notifier: consumes the queue "mp3" and tells each job's owner by e-mail
- * what became of the video.
+ * v2m-notifier: consumes the queue "mp3" and tells each job's owner by e-mail,
+ * or by the job's webhook, what became of the video.
  */
 
 #include <stdio.h>
@@ -9,42 +9,52 @@
 
 #include "v2m_config.h"
 #include "v2m_health.h"
+#include "v2m_http.h"
 #include "v2m_log.h"
 #include "v2m_mail.h"
 #include "v2m_mongo.h"
 #include "v2m_notify.h"
 #include "v2m_smtp.h"
+#include "v2m_webhook.h"
 #include "v2m_worker.h"
 
 #define V2M_NOTIFIER_MONGO_TIMEOUT_MS 5000
 
 /* How much longer a claim lasts than a mail that is sent over a connection
- * that has to be made anew; clocks may differ by so much. */
+ * that has to be made anew, or a call of a webhook; clocks may differ by so
+ * much. */
 #define V2M_NOTIFIER_LEASE_MS 10000
 
 typedef struct {
-    char             *mongo_uri;
-    char             *amqp_url;
-    char             *queue;
-    char             *public_url;
-    char             *smtp_url;
-    char             *smtp_user;
-    char             *smtp_password;
-    char             *smtp_ca;
-    char             *health_listen;
-    v2m_mail_sender_t sender;
-    v2m_smtp_tls_t    tls;
-    int64_t           smtp_timeout_s;
-    int64_t           patience_s;
-    int64_t           jobs;
-    int64_t           attempts;
-    int64_t           drain_s;
+    char              *mongo_uri;
+    char              *amqp_url;
+    char              *queue;
+    char              *public_url;
+    char              *smtp_url;
+    char              *smtp_user;
+    char              *smtp_password;
+    char              *smtp_ca;
+    char              *health_listen;
+    char              *webhook_ca;
+    v2m_mail_sender_t  sender;
+    v2m_smtp_tls_t     tls;
+    int64_t            smtp_timeout_s;
+    int64_t            patience_s;
+    v2m_webhook_keys_t webhook_keys;
+    v2m_networks_t     webhook_allowed;
+    int                webhook_http;
+    int64_t            webhook_timeout_s;
+    int64_t            webhook_patience_s;
+    int64_t            jobs;
+    int64_t            attempts;
+    int64_t            drain_s;
 } v2m_notifier_settings_t;
 
 static const char v2m_notifier_help[] =
     "Usage: v2m-notifier [--help]\n"
     "\n"
-    "Consumes the queue of finished jobs and sends each owner one e-mail.\n"
+    "Consumes the queue of finished jobs and sends each owner one e-mail, or\n"
+    "calls the job's webhook.\n"
     "Settings come from the environment; each NAME can be given as NAME_FILE,\n"
     "the path of a file that holds the value.\n"
     "\n"
@@ -63,8 +73,19 @@ static const char v2m_notifier_help[] =
     "  V2M_MAIL_FROM      the sender (v2m <v2m@localhost>)\n"
     "  V2M_PUBLIC_URL     the gateway as users reach it, for the links\n"
     "                     (http://127.0.0.1:8080)\n"
+    "  V2M_WEBHOOK_KEY    from which the secrets of users' webhooks come "
+    "(there\n"
+    "                     are no webhooks)\n"
+    "  V2M_WEBHOOK_HTTP   plain http:// for webhooks: allow or refuse "
+    "(refuse)\n"
+    "  V2M_WEBHOOK_ALLOW  networks that webhooks may be in beside public\n"
+    "                     addresses, such as 10.1.0.0/16 (none)\n"
+    "  V2M_WEBHOOK_CA     authorities to trust, as PEM text (the system's)\n"
+    "  V2M_WEBHOOK_TIMEOUT  for one call, in seconds (15)\n"
+    "  V2M_WEBHOOK_PATIENCE  how long a call is tried again, as with mails "
+    "(1d)\n"
     "  MP3_QUEUE          the queue to consume (mp3)\n"
-    "  V2M_JOBS           mails at a time, 1 to 64 (4)\n"
+    "  V2M_JOBS           mails or webhooks at a time, 1 to 64 (4)\n"
     "  V2M_ATTEMPTS       attempts before a message goes to the dead letters,\n"
     "                     1 to 1000 (5)\n"
     "  V2M_DRAIN          on SIGTERM, seconds to finish what is under way "
@@ -207,6 +228,41 @@ v2m_notifier_read_url(v2m_notifier_settings_t *settings, v2m_error_t *error)
 
 
 static int
+v2m_notifier_read_webhooks(v2m_notifier_settings_t *settings,
+                           v2m_error_t             *error)
+{
+    int         rc;
+    char       *allowed;
+    v2m_error_t cause;
+
+    if ((rc = v2m_webhook_read_keys(&settings->webhook_keys, error)) != V2M_OK
+        || (rc = v2m_webhook_read_http(&settings->webhook_http, error))
+               != V2M_OK
+        || (rc = v2m_config_string("V2M_WEBHOOK_CA", NULL,
+                                   &settings->webhook_ca, error))
+               != V2M_OK
+        || (rc = v2m_config_integer("V2M_WEBHOOK_TIMEOUT", 15, 1, 600,
+                                    &settings->webhook_timeout_s, error))
+               != V2M_OK
+        || (rc = v2m_config_duration("V2M_WEBHOOK_PATIENCE", "1d", 1, 2592000,
+                                     0, &settings->webhook_patience_s, error))
+               != V2M_OK
+        || (rc = v2m_config_string("V2M_WEBHOOK_ALLOW", "", &allowed, error))
+               != V2M_OK)
+    {
+        return rc;
+    }
+
+    rc = v2m_networks_parse(&settings->webhook_allowed, allowed, &cause);
+    free(allowed);
+
+    return rc == V2M_OK
+               ? V2M_OK
+               : v2m_error_set(error, rc, "V2M_WEBHOOK_ALLOW: %s", cause.text);
+}
+
+
+static int
 v2m_notifier_read(v2m_notifier_settings_t *settings, v2m_error_t *error)
 {
     int rc;
@@ -230,7 +286,8 @@ v2m_notifier_read(v2m_notifier_settings_t *settings, v2m_error_t *error)
         || (rc = v2m_config_integer("V2M_DRAIN", 25, 0, 86400,
                                     &settings->drain_s, error))
                != V2M_OK
-        || (rc = v2m_notifier_read_url(settings, error)) != V2M_OK)
+        || (rc = v2m_notifier_read_url(settings, error)) != V2M_OK
+        || (rc = v2m_notifier_read_webhooks(settings, error)) != V2M_OK)
     {
         return rc;
     }
@@ -251,13 +308,29 @@ v2m_notifier_free(v2m_notifier_settings_t *settings)
     free(settings->smtp_url);
     free(settings->smtp_user);
     free(settings->smtp_ca);
+    free(settings->webhook_ca);
+    v2m_webhook_keys_wipe(&settings->webhook_keys);
+    v2m_networks_free(&settings->webhook_allowed);
     v2m_mail_sender_free(&settings->sender);
+}
+
+
+/* Longer than one try can take. */
+static int64_t
+v2m_notifier_lease_ms(const v2m_notifier_settings_t *settings)
+{
+    int64_t mail, hook;
+
+    mail = 3 * settings->smtp_timeout_s;
+    hook = 2 * settings->webhook_timeout_s;
+
+    return (mail > hook ? mail : hook) * 1000 + V2M_NOTIFIER_LEASE_MS;
 }
 
 
 static int
 v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
-                  v2m_smtp_t *smtp, v2m_error_t *error)
+                  v2m_smtp_t *smtp, const v2m_http_t *http, v2m_error_t *error)
 {
     int                  rc;
     v2m_health_t        *health;
@@ -268,9 +341,11 @@ v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
     options.smtp = smtp;
     options.sender = &settings->sender;
     options.url = settings->public_url;
-    options.lease_ms =
-        3 * settings->smtp_timeout_s * 1000 + V2M_NOTIFIER_LEASE_MS;
-    options.patience_ms = settings->patience_s * 1000;
+    options.hook.http = http;
+    options.hook.keys = &settings->webhook_keys;
+    options.lease_ms = v2m_notifier_lease_ms(settings);
+    options.mail_patience_ms = settings->patience_s * 1000;
+    options.hook_patience_ms = settings->webhook_patience_s * 1000;
 
     memset(&worker, 0, sizeof(worker));
     worker.name = "v2m-notifier";
@@ -294,13 +369,35 @@ v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
 
 
 static int
-v2m_notifier_start(const v2m_notifier_settings_t *settings, v2m_error_t *error)
+v2m_notifier_connect(const v2m_notifier_settings_t *settings, v2m_smtp_t *smtp,
+                     const v2m_http_t *http, v2m_error_t *error)
 {
     int                 rc;
-    v2m_smtp_t         *smtp;
     v2m_mongo_t        *mongo;
-    v2m_smtp_options_t  smtp_options;
     v2m_mongo_options_t mongo_options;
+
+    mongo_options.application = "v2m-notifier";
+    mongo_options.timeout_ms = V2M_NOTIFIER_MONGO_TIMEOUT_MS;
+
+    rc = v2m_mongo_create(&mongo, settings->mongo_uri, &mongo_options, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_notifier_work(settings, mongo, smtp, http, error);
+        v2m_mongo_destroy(mongo);
+    }
+
+    return rc;
+}
+
+
+static int
+v2m_notifier_start(const v2m_notifier_settings_t *settings, v2m_error_t *error)
+{
+    int                rc;
+    v2m_smtp_t        *smtp;
+    v2m_http_t        *http;
+    v2m_smtp_options_t smtp_options;
+    v2m_http_options_t http_options;
 
     smtp_options.url = settings->smtp_url;
     smtp_options.user = settings->smtp_user;
@@ -315,14 +412,17 @@ v2m_notifier_start(const v2m_notifier_settings_t *settings, v2m_error_t *error)
         return rc;
     }
 
-    mongo_options.application = "v2m-notifier";
-    mongo_options.timeout_ms = V2M_NOTIFIER_MONGO_TIMEOUT_MS;
+    http_options.ca = settings->webhook_ca;
+    http_options.http = settings->webhook_http;
+    http_options.allowed = &settings->webhook_allowed;
+    http_options.timeout_ms = (int) settings->webhook_timeout_s * 1000;
+    http_options.stopping = v2m_worker_stopping;
 
-    rc = v2m_mongo_create(&mongo, settings->mongo_uri, &mongo_options, error);
+    rc = v2m_http_create(&http, &http_options, error);
 
     if (rc == V2M_OK) {
-        rc = v2m_notifier_work(settings, mongo, smtp, error);
-        v2m_mongo_destroy(mongo);
+        rc = v2m_notifier_connect(settings, smtp, http, error);
+        v2m_http_destroy(http);
     }
 
     v2m_smtp_destroy(smtp);

@@ -1,7 +1,7 @@
 /*
- * Sending mail by SMTP: the one place that uses libcurl.  Connections are
- * kept for the next mail.  Functions block, for at most the time-out, and may
- * be called from any thread.
+ * Sending mail by SMTP: the one place that uses libcurl for it.  Connections
+ * are kept for the next mail.  Functions block, for at most the time-out, and
+ * may be called from any thread.
  */
 
 #ifndef V2M_SMTP_H

@@ -77,7 +77,7 @@ v2m_lost_mail(v2m_round_t *round, const v2m_job_t *job, v2m_error_t *error)
     }
 
     rc = v2m_jobs_notified(round->options->mongo, job->id, V2M_NOTIFIED_FAILED,
-                           error);
+                           NULL, error);
 
     if (rc == V2M_OK) {
         v2m_log(V2M_LOG_ERROR, job->id,
