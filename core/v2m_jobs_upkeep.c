@@ -199,6 +199,28 @@ v2m_jobs_old(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
 }
 
 
+int
+v2m_jobs_old_told(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
+                  v2m_job_t **jobs, size_t *count, v2m_error_t *error)
+{
+    bson_t filter, other;
+
+    bson_init(&filter);
+    v2m_jobs_filter_ended(&filter, before_ms);
+    v2m_jobs_append_exists(&filter, "mail_due", false);
+
+    /* to tell the owner is the last that changes a job */
+
+    v2m_jobs_append_range(&filter, "updated", "$lt", before_ms);
+    BSON_APPEND_DOCUMENT_BEGIN(&filter, "notified", &other);
+    BSON_APPEND_UTF8(&other, "$ne", v2m_job_notified_name(V2M_NOTIFIED_NONE));
+    bson_append_document_end(&filter, &other);
+
+    return v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count,
+                          error);
+}
+
+
 /* Quietly, so that what is cut short is found again. */
 static int
 v2m_jobs_mark(v2m_mongo_t *mongo, const v2m_job_t *job, const char *field,

@@ -47,11 +47,14 @@ int v2m_jobs_give_up(v2m_mongo_t *mongo, const v2m_job_t *job,
 int v2m_jobs_retry(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
 
 /* Jobs that came to their end before the given time: those whose video is
- * still there, and all whose mail is not put aside. */
+ * still there; all whose mail is not put aside; and, of these, such whose owner
+ * was told before that time as well, or cannot be. */
 int v2m_jobs_old_videos(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
                         v2m_job_t **jobs, size_t *count, v2m_error_t *error);
 int v2m_jobs_old(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
                  v2m_job_t **jobs, size_t *count, v2m_error_t *error);
+int v2m_jobs_old_told(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
+                      v2m_job_t **jobs, size_t *count, v2m_error_t *error);
 
 /*
  * Of a job that came to its end: notes that its video is being removed, then

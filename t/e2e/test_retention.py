@@ -7,6 +7,7 @@ import pytest
 
 import checks
 from client import add_user
+from conftest import wait_for
 
 
 @pytest.fixture
@@ -24,8 +25,8 @@ def make_old(stack, job_id):
 
 
 def sweep(spawn, **settings):
-    program = spawn("v2m-sweep", V2M_SWEEP_LOST=0, **{
-        "V2M_KEEP_VIDEO": "forever", **settings})
+    program = spawn("v2m-sweep", **{
+        "V2M_SWEEP_LOST": 0, "V2M_KEEP_VIDEO": "forever", **settings})
     assert program.wait(60) == 0, program.log
 
 
@@ -42,6 +43,31 @@ def test_old_video(stack, no_other_sweep, spawn, user):
         == {name: job[name] for name in ("state", "name", "size", "mp3_fid")}
     user.delete(job["id"]).expect(204)
     assert stack.count("mp3s", job["mp3_fid"]) == (0, 0)
+
+
+def test_owner_is_told_first(stack, no_other_sweep, spawn, user):
+    """An MP3 whose mail could not be sent yet is not removed, and then it is
+    kept for as long as any other."""
+    settings = {"V2M_SWEEP_LOST": "15m", "V2M_KEEP_MP3": "3000d"}
+    stack.stop("notifier")
+    try:
+        job = user.ready(user.upload(checks.clip())["id"])
+        make_old(stack, job["id"])
+        sweep(spawn, **settings)
+        assert user.job(job["id"])["notified"] == "none"
+    finally:
+        stack.start("notifier")
+
+    assert job["id"] in str(stack.wait_mail(user.user))
+    wait_for(lambda: user.job(job["id"])["notified"] == "sent")
+    sweep(spawn, **settings)
+    checks.check_mp3(user.mp3(job["id"]), 1, checks.CLIP)
+
+    stack.jobs.update_one(
+        {"_id": bson.ObjectId(job["id"])},
+        {"$set": {"updated": datetime.datetime(2000, 1, 1)}})
+    sweep(spawn, **settings)
+    user.request("GET", f"/jobs/{job['id']}").expect(404)
 
 
 def test_old_mp3(stack, no_other_sweep, spawn, user):

@@ -260,6 +260,43 @@ test_old(void **state)
 
 
 static void
+test_old_and_told(void **state)
+{
+    v2m_id_t    id;
+    v2m_job_t   job;
+    v2m_error_t error;
+
+    (void) state;
+
+    need_store();
+
+    make(id, V2M_JOB_READY);
+    assert_int_equal(found(v2m_jobs_old, INT64_MAX, id), 1);
+    assert_int_equal(found(v2m_jobs_old_told, INT64_MAX, id), 0);
+
+    /* how long it is kept counts from when the owner was told */
+
+    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, NULL, &error),
+              &error);
+    job = get(id);
+    assert_true(job.updated_ms >= job.finished_ms);
+    assert_int_equal(found(v2m_jobs_old_told, job.updated_ms, id), 0);
+    assert_int_equal(found(v2m_jobs_old_told, job.updated_ms + 1, id), 1);
+
+    /* what is cut short is found again */
+
+    assert_ok(v2m_jobs_expire(mongo, &job, &error), &error);
+    assert_int_equal(found(v2m_jobs_old_told, job.updated_ms + 1, id), 1);
+    v2m_job_free(&job);
+
+    make(id, V2M_JOB_FAILED);
+    assert_ok(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_FAILED, NULL, &error),
+              &error);
+    assert_int_equal(found(v2m_jobs_old_told, INT64_MAX, id), 1);
+}
+
+
+static void
 test_list_all(void **state)
 {
     size_t      count;
@@ -311,6 +348,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_give_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_old, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_old_and_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list_all, setup, teardown),
     };
 

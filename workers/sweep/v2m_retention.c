@@ -104,9 +104,13 @@ v2m_retention_run(v2m_round_t *round, v2m_error_t *error)
 {
     int rc;
 
-    rc = v2m_retention_duty(round, v2m_jobs_old, round->options->keep_mp3_ms,
-                            v2m_retention_job,
-                            "removed with its files: it is old", error);
+    /* a mail about an MP3 that is gone would be no use.  Without a look for
+     * what is lost nobody can be relied on to note that the owner was told. */
+
+    rc = v2m_retention_duty(
+        round, round->options->lost_ms > 0 ? v2m_jobs_old_told : v2m_jobs_old,
+        round->options->keep_mp3_ms, v2m_retention_job,
+        "removed with its files: it is old", error);
 
     if (rc == V2M_OK) {
         rc = v2m_retention_duty(
