@@ -9,17 +9,11 @@
 #include <unistd.h>
 
 #include "v2m_call.h"
-#include "v2m_jobs_client.h"
+#include "v2m_cli.h"
+#include "v2m_parallel.h"
+#include "v2m_screen.h"
 
 #define V2M_CLI_LINE 1024
-
-typedef struct {
-    v2m_client_t client;
-    const char  *output; /* of download; NULL: the video's name */
-    int          json;
-    int          count;
-    char       **words; /* after the command and its options */
-} v2m_cli_t;
 
 typedef struct {
     const char *name;
@@ -41,11 +35,12 @@ static const char v2m_cli_help[] =
     "  upload FILE...   upload only; prints the jobs' ids\n"
     "  status ID...     what jobs are at\n"
     "  wait ID...       wait until jobs are ready or failed\n"
-    "  download ID      fetch the MP3; goes on with what is there of it\n"
+    "  download ID...   fetch MP3s; goes on with what is there of them\n"
     "  list             all your jobs, newest first\n"
     "  delete ID...     remove jobs, their videos and MP3s\n"
     "\n"
     "  -o, --output=FILE      where download puts the MP3\n"
+    "  -j, --parallel=NUMBER  how many files at a time, 1 to 64 (1)\n"
     "      --json             print jobs as JSON, one on a line\n"
     "  -q, --quiet            show no progress\n"
     "  -h, --help             show this\n"
@@ -81,23 +76,25 @@ v2m_cli_on_signal(int number)
 }
 
 
-static void
+void
 v2m_cli_print(const v2m_cli_t *cli, const json_t *job)
 {
+    v2m_screen_hide();
+
     if (cli->json) {
         json_dumpf(job, stdout, JSON_COMPACT);
-        putchar('\n');
-        return;
-    }
 
-    printf("%s  %-10s  %s", v2m_client_text(job, "id"),
-           v2m_client_text(job, "state"), v2m_client_text(job, "name"));
+    } else {
+        printf("%s  %-10s  %s", v2m_client_text(job, "id"),
+               v2m_client_text(job, "state"), v2m_client_text(job, "name"));
 
-    if (json_is_string(json_object_get(job, "reason"))) {
-        printf(": %s", v2m_client_text(job, "reason"));
+        if (json_is_string(json_object_get(job, "reason"))) {
+            printf(": %s", v2m_client_text(job, "reason"));
+        }
     }
 
     putchar('\n');
+    v2m_screen_unhide();
 }
 
 
@@ -191,34 +188,6 @@ v2m_cli_each(v2m_cli_t *cli, int (*one)(v2m_cli_t *cli, const char *word))
 
 
 static int
-v2m_cli_upload_one(v2m_cli_t *cli, const char *path)
-{
-    int     result;
-    json_t *job;
-
-    result = v2m_client_upload(&cli->client, path, &job);
-
-    if (result == V2M_CLIENT_DONE) {
-        if (cli->json) {
-            v2m_cli_print(cli, job);
-        } else {
-            printf("%s\n", v2m_client_text(job, "id"));
-        }
-        json_decref(job);
-    }
-
-    return result;
-}
-
-
-static int
-v2m_cli_upload(v2m_cli_t *cli)
-{
-    return v2m_cli_each(cli, v2m_cli_upload_one);
-}
-
-
-static int
 v2m_cli_status_one(v2m_cli_t *cli, const char *id)
 {
     int     result;
@@ -248,7 +217,7 @@ v2m_cli_wait_one(v2m_cli_t *cli, const char *id)
     int     result;
     json_t *job;
 
-    result = v2m_client_wait(&cli->client, id, &job);
+    result = v2m_client_wait(&cli->client, id, id, &job);
 
     if (result == V2M_CLIENT_DONE) {
         v2m_cli_print(cli, job);
@@ -268,138 +237,6 @@ static int
 v2m_cli_wait(v2m_cli_t *cli)
 {
     return v2m_cli_each(cli, v2m_cli_wait_one);
-}
-
-
-/* The name with ".mp3" instead of its ending; malloc'ed. */
-static char *
-v2m_cli_mp3_name(const char *name)
-{
-    char       *mp3;
-    size_t      length;
-    const char *slash, *dot;
-
-    slash = strrchr(name, '/');
-    dot = strrchr(name, '.');
-
-    length = dot != NULL && dot > (slash != NULL ? slash + 1 : name)
-                 ? (size_t) (dot - name)
-                 : strlen(name);
-
-    return asprintf(&mp3, "%.*s.mp3", (int) length, name) < 0 ? NULL : mp3;
-}
-
-
-/* Fetches the MP3 of a job that has come to its end, and prints the job. */
-static int
-v2m_cli_fetch(v2m_cli_t *cli, const json_t *job, const char *path)
-{
-    int result;
-
-    if (strcmp(v2m_client_text(job, "state"), "ready") != 0) {
-        v2m_client_complain("%s: the job is %s%s%s", v2m_client_text(job, "id"),
-                            v2m_client_text(job, "state"),
-                            v2m_client_text(job, "reason")[0] ? ": " : "",
-                            v2m_client_text(job, "reason"));
-        return V2M_CLIENT_FAILED;
-    }
-
-    result = v2m_client_download(&cli->client, job, path);
-
-    if (result == V2M_CLIENT_DONE) {
-        if (cli->json) {
-            v2m_cli_print(cli, job);
-        } else {
-            printf("%s\n", path);
-        }
-    }
-
-    return result;
-}
-
-
-static int
-v2m_cli_download(v2m_cli_t *cli)
-{
-    int         result;
-    char       *path;
-    json_t     *job;
-    const char *name, *slash;
-
-    result = v2m_client_status(&cli->client, cli->words[0], &job);
-    if (result != V2M_CLIENT_DONE) {
-        return result;
-    }
-
-    name = v2m_client_text(job, "name");
-    slash = strrchr(name, '/');
-    name = slash != NULL ? slash + 1 : name;
-
-    path = cli->output != NULL
-               ? strdup(cli->output)
-               : v2m_cli_mp3_name(name[0] != '\0' ? name : "video");
-
-    result = path != NULL ? v2m_cli_fetch(cli, job, path) : V2M_CLIENT_FAILED;
-
-    free(path);
-    json_decref(job);
-
-    return result;
-}
-
-
-/* All are uploaded first, so that they are converted side by side. */
-static int
-v2m_cli_convert(v2m_cli_t *cli)
-{
-    int      i, rc, result;
-    char    *path;
-    json_t **jobs, *job;
-
-    result = V2M_CLIENT_DONE;
-
-    jobs = calloc(cli->count, sizeof(*jobs));
-    if (jobs == NULL) {
-        v2m_client_complain("out of memory");
-        return V2M_CLIENT_FAILED;
-    }
-
-    for (i = 0; i < cli->count && !v2m_call_interrupted(); i++) {
-        rc = v2m_client_upload(&cli->client, cli->words[i], &jobs[i]);
-        result = result == V2M_CLIENT_DONE ? rc : result;
-    }
-
-    for (i = 0; i < cli->count; i++) {
-        if (jobs[i] == NULL) {
-            continue;
-        }
-
-        if (v2m_call_interrupted()) {
-            v2m_client_complain("%s is job %s: v2m wait, v2m download go on",
-                                cli->words[i], v2m_client_text(jobs[i], "id"));
-            result = V2M_CLIENT_FAILED;
-
-        } else {
-            path = v2m_cli_mp3_name(cli->words[i]);
-            rc = v2m_client_wait(&cli->client, v2m_client_text(jobs[i], "id"),
-                                 &job);
-
-            if (rc == V2M_CLIENT_DONE) {
-                rc = path != NULL ? v2m_cli_fetch(cli, job, path)
-                                  : V2M_CLIENT_FAILED;
-                json_decref(job);
-            }
-
-            result = result == V2M_CLIENT_DONE ? rc : result;
-            free(path);
-        }
-
-        json_decref(jobs[i]);
-    }
-
-    free(jobs);
-
-    return result;
 }
 
 
@@ -446,7 +283,7 @@ static const v2m_cli_command_t v2m_cli_commands[] = {
     { "upload", 1, 1000000, v2m_cli_upload },
     { "status", 1, 1000000, v2m_cli_status },
     { "wait", 1, 1000000, v2m_cli_wait },
-    { "download", 1, 1, v2m_cli_download },
+    { "download", 1, 1000000, v2m_cli_download },
     { "list", 0, 0, v2m_cli_list },
     { "delete", 1, 1000000, v2m_cli_delete },
 };
@@ -494,6 +331,29 @@ v2m_cli_add_option(char **query, const char *name, const char *value)
 }
 
 
+/* How many at a time. */
+static int
+v2m_cli_read_number(int *number, const char *text)
+{
+    long  value;
+    char *end;
+
+    value = strtol(text, &end, 10);
+
+    if (*text < '0' || *text > '9' || *end != '\0' || value < 1
+        || value > V2M_PARALLEL_MAX)
+    {
+        v2m_client_complain("--parallel must be a number from 1 to %d",
+                            V2M_PARALLEL_MAX);
+        return 0;
+    }
+
+    *number = (int) value;
+
+    return 1;
+}
+
+
 static int
 v2m_cli_read(v2m_cli_t *cli, char **query, int argc, char **argv)
 {
@@ -510,13 +370,14 @@ v2m_cli_read(v2m_cli_t *cli, char **query, int argc, char **argv)
         { "loudnorm", optional_argument, NULL, 'c' },
         { "webhook", required_argument, NULL, 'c' },
         { "output", required_argument, NULL, 'o' },
-        { "json", no_argument, NULL, 'j' },
+        { "parallel", required_argument, NULL, 'j' },
+        { "json", no_argument, NULL, 'J' },
         { "quiet", no_argument, NULL, 'q' },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
 
-    while ((letter = getopt_long(argc, argv, "o:qh", list, &index)) != -1) {
+    while ((letter = getopt_long(argc, argv, "j:o:qh", list, &index)) != -1) {
         switch (letter) {
         case 'c':
             if (!v2m_cli_add_option(query, list[index].name,
@@ -531,6 +392,12 @@ v2m_cli_read(v2m_cli_t *cli, char **query, int argc, char **argv)
             break;
 
         case 'j':
+            if (!v2m_cli_read_number(&cli->at_once, optarg)) {
+                return V2M_CLIENT_USAGE;
+            }
+            break;
+
+        case 'J':
             cli->json = 1;
             break;
 
@@ -607,6 +474,7 @@ main(int argc, char **argv)
     memset(&cli, 0, sizeof(cli));
     memset(&action, 0, sizeof(action));
     cli.client.progress = isatty(STDERR_FILENO);
+    cli.at_once = 1;
 
     action.sa_handler = v2m_cli_on_signal;
     sigaction(SIGTERM, &action, NULL);

@@ -13,7 +13,8 @@
 #define V2M_CALL_TRIES    5
 #define V2M_CALL_FIRST_MS 500
 #define V2M_CALL_MOST_MS  10000
-#define V2M_CALL_WAIT_S   60 /* no Retry-After is waited for longer */
+#define V2M_CALL_WAIT_S   60  /* no Retry-After is waited for longer */
+#define V2M_CALL_LOOK_MS  200 /* of a pause: a signal wakes one thread alone */
 #define V2M_CALL_ANSWER   (16 * 1024 * 1024) /* bytes, 100 jobs fit easily */
 
 typedef struct {
@@ -22,7 +23,6 @@ typedef struct {
     CURL              *curl;
     struct curl_slist *headers;
     char               fault[CURL_ERROR_SIZE];
-    int                percent;
     int                wrote; /* something of it is in "out" */
 } v2m_call_state_t;
 
@@ -58,6 +58,24 @@ int
 v2m_call_interrupted(void)
 {
     return v2m_call_stop;
+}
+
+
+int
+v2m_call_pause(int64_t milliseconds)
+{
+    int64_t         part;
+    struct timespec pause;
+
+    for (; milliseconds > 0 && !v2m_call_stop; milliseconds -= part) {
+        part =
+            milliseconds < V2M_CALL_LOOK_MS ? milliseconds : V2M_CALL_LOOK_MS;
+        pause.tv_sec = 0;
+        pause.tv_nsec = part * 1000000;
+        nanosleep(&pause, NULL);
+    }
+
+    return !v2m_call_stop;
 }
 
 
@@ -145,20 +163,14 @@ static int
 v2m_call_progress(void *data, curl_off_t download, curl_off_t downloaded,
                   curl_off_t upload, curl_off_t uploaded)
 {
-    int               percent;
     v2m_call_state_t *state = data;
     int64_t           done, all;
 
     done = downloaded + uploaded + (download > 0 ? state->call->from : 0);
     all = download + upload + (download > 0 ? state->call->from : 0);
 
-    if (state->call->label != NULL && all > 0) {
-        percent = (int) (done * 100 / all);
-
-        if (percent != state->percent) {
-            state->percent = percent;
-            fprintf(stderr, "\r\033[K%s  %d %%", state->call->label, percent);
-        }
+    if (all > 0) {
+        v2m_screen_show(state->call->line, "%d %%", (int) (done * 100 / all));
     }
 
     return v2m_call_stop;
@@ -269,7 +281,6 @@ v2m_call_once(v2m_call_state_t *state, long *wait_s, v2m_error_t *error)
 
     free(state->answer->text);
     memset(state->answer, 0, sizeof(*state->answer));
-    state->percent = -1;
     wait = 0;
 
     rc = v2m_call_prepare(state, error);
@@ -280,10 +291,6 @@ v2m_call_once(v2m_call_state_t *state, long *wait_s, v2m_error_t *error)
         curl_easy_getinfo(state->curl, CURLINFO_RESPONSE_CODE,
                           &state->answer->status);
         curl_easy_getinfo(state->curl, CURLINFO_RETRY_AFTER, &wait);
-
-        if (state->call->label != NULL && state->percent >= 0) {
-            fputs("\r\033[K", stderr);
-        }
 
         if (v2m_call_stop) {
             rc = v2m_error_set(error, V2M_ERROR, "interrupted");
@@ -317,7 +324,6 @@ v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer, v2m_error_t *error)
     int              rc, again, tries;
     long             wait_s;
     int64_t          pause_ms;
-    struct timespec  pause;
     v2m_call_state_t state;
 
     memset(&state, 0, sizeof(state));
@@ -344,11 +350,7 @@ v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer, v2m_error_t *error)
             pause_ms = wait_s * 1000;
         }
 
-        pause.tv_sec = pause_ms / 1000;
-        pause.tv_nsec = pause_ms % 1000 * 1000000;
-
-        /* a signal ends the pause */
-        if (nanosleep(&pause, NULL) != 0 && v2m_call_stop) {
+        if (!v2m_call_pause(pause_ms)) {
             return v2m_error_set(error, V2M_ERROR, "interrupted");
         }
     }

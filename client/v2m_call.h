@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "v2m_error.h"
+#include "v2m_screen.h"
 
 /* Zeroed before its fields are set; strings and files stay the caller's. */
 typedef struct {
@@ -24,7 +25,7 @@ typedef struct {
     FILE       *out;     /* takes what a 2xx brings; NULL: the answer does */
     int64_t     from;    /* > 0: ask for the range from here on, if ... */
     const char *version; /* ... it is still this one (If-Range) */
-    const char *label;   /* shown with the progress; NULL: not shown */
+    v2m_screen_line_t *line; /* shows how far it is; NULL: nothing does */
 } v2m_call_t;
 
 typedef struct {
@@ -50,8 +51,11 @@ char *v2m_call_escape(const char *text);
 int v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer,
              v2m_error_t *error);
 
-/* Ends a call that is under way; for a signal handler. */
+/* Ends the calls and pauses that are under way; for a signal handler. */
 void v2m_call_interrupt(void);
 int  v2m_call_interrupted(void);
+
+/* Waits for so long; 0: it was interrupted. */
+int v2m_call_pause(int64_t milliseconds);
 
 #endif /* V2M_CALL_H */

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "v2m_call.h"
+#include "v2m_screen.h"
 
 #define V2M_CLIENT_POLL_FIRST_MS 200
 #define V2M_CLIENT_POLL_MOST_MS  2000
@@ -20,11 +20,13 @@ v2m_client_complain(const char *format, ...)
 {
     va_list arguments;
 
+    v2m_screen_hide();
     fputs("v2m: ", stderr);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
     fputc('\n', stderr);
+    v2m_screen_unhide();
 }
 
 
@@ -215,9 +217,10 @@ v2m_client_upload(v2m_client_t *client, const char *path, json_t **job)
     call.method = "PUT";
     call.body = file;
     call.key = key;
-    call.label = client->progress ? slash : NULL;
+    call.line = client->progress ? v2m_screen_begin(slash) : NULL;
 
     result = v2m_client_call(client, &call, target, job);
+    v2m_screen_end(call.line);
 
     free(target);
     free(name);
@@ -270,32 +273,45 @@ v2m_client_delete(v2m_client_t *client, const char *id)
 }
 
 
-int
-v2m_client_wait(v2m_client_t *client, const char *id, json_t **job)
+/* "converting 45 %" */
+static void
+v2m_client_show(v2m_screen_line_t *line, const json_t *job)
 {
-    int             result;
-    long            pause_ms;
-    const char     *state;
-    struct timespec pause;
+    const json_t *percent;
+
+    percent = json_object_get(job, "progress");
+
+    if (json_is_integer(percent)) {
+        v2m_screen_show(line, "%s %d %%", v2m_client_text(job, "state"),
+                        (int) json_integer_value(percent));
+    } else {
+        v2m_screen_show(line, "%s", v2m_client_text(job, "state"));
+    }
+}
+
+
+int
+v2m_client_wait(v2m_client_t *client, const char *id, const char *label,
+                json_t **job)
+{
+    int                result;
+    long               pause_ms;
+    const char        *state;
+    v2m_screen_line_t *line;
+
+    line = client->progress ? v2m_screen_begin(label) : NULL;
 
     for (pause_ms = V2M_CLIENT_POLL_FIRST_MS;; pause_ms += pause_ms / 4) {
         result = v2m_client_status(client, id, job);
         if (result != V2M_CLIENT_DONE) {
-            return result;
+            break;
         }
 
         state = v2m_client_text(*job, "state");
-
-        if (client->progress) {
-            fprintf(stderr, "\r\033[K%s  %s", v2m_client_text(*job, "name"),
-                    state);
-        }
+        v2m_client_show(line, *job);
 
         if (strcmp(state, "ready") == 0 || strcmp(state, "failed") == 0) {
-            if (client->progress) {
-                fputs("\r\033[K", stderr);
-            }
-            return V2M_CLIENT_DONE;
+            break;
         }
 
         json_decref(*job);
@@ -305,15 +321,16 @@ v2m_client_wait(v2m_client_t *client, const char *id, json_t **job)
             pause_ms = V2M_CLIENT_POLL_MOST_MS;
         }
 
-        pause.tv_sec = pause_ms / 1000;
-        pause.tv_nsec = pause_ms % 1000 * 1000000;
-        nanosleep(&pause, NULL);
-
-        if (v2m_call_interrupted()) {
+        if (!v2m_call_pause(pause_ms)) {
             v2m_client_complain("interrupted; to go on: v2m wait %s", id);
-            return V2M_CLIENT_FAILED;
+            result = V2M_CLIENT_FAILED;
+            break;
         }
     }
+
+    v2m_screen_end(line);
+
+    return result;
 }
 
 
@@ -353,6 +370,7 @@ v2m_client_list(v2m_client_t *client, json_t **jobs)
 static int
 v2m_client_fetch(v2m_client_t *client, const json_t *job, FILE *part)
 {
+    int        result;
     char       path[64], version[32];
     v2m_call_t call;
 
@@ -366,9 +384,14 @@ v2m_client_fetch(v2m_client_t *client, const json_t *job, FILE *part)
     call.out = part;
     call.from = ftello(part);
     call.version = version;
-    call.label = client->progress ? v2m_client_text(job, "name") : NULL;
+    call.line = client->progress
+                    ? v2m_screen_begin(v2m_client_text(job, "name"))
+                    : NULL;
 
-    return v2m_client_call(client, &call, path, NULL);
+    result = v2m_client_call(client, &call, path, NULL);
+    v2m_screen_end(call.line);
+
+    return result;
 }
 
 

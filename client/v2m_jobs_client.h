@@ -33,8 +33,10 @@ int v2m_client_upload(v2m_client_t *client, const char *path, json_t **job);
 
 int v2m_client_status(v2m_client_t *client, const char *id, json_t **job);
 
-/* Until it is ready or failed: both are V2M_CLIENT_DONE. */
-int v2m_client_wait(v2m_client_t *client, const char *id, json_t **job);
+/* Until it is ready or failed: both are V2M_CLIENT_DONE.  The label is what its
+ * progress is shown of. */
+int v2m_client_wait(v2m_client_t *client, const char *id, const char *label,
+                    json_t **job);
 
 /* All jobs, newest first, however many pages. */
 int v2m_client_list(v2m_client_t *client, json_t **jobs);

@@ -2,7 +2,10 @@
 
 import json
 import os
+import pty
+import re
 import shutil
+import signal
 import stat
 import subprocess
 import urllib.parse
@@ -76,8 +79,9 @@ def test_a_token_goes_to_no_other_service(logged_in, stack):
 
 
 def test_usage(v2m):
-    for arguments in ((), ("dance",), ("status",), ("download", "a", "b"),
-                      ("list", "--dance")):
+    for arguments in ((), ("dance",), ("status",), ("download",),
+                      ("list", "--dance"), ("list", "-j", "0"),
+                      ("list", "--parallel=65"), ("list", "-j2x")):
         assert v2m(*arguments, status=USAGE)
     assert "Usage: v2m" in v2m("--help")
     assert v2m("list", status=USAGE, url="file:///etc/passwd")
@@ -112,6 +116,101 @@ def test_each_step(logged_in, folder):
     logged_in("delete", job)
     assert "no such job" in logged_in("status", job, status=FAILED)
     assert "no such job" in logged_in("delete", "../login", status=FAILED)
+
+
+def test_several_at_a_time(logged_in, folder):
+    """Each of them, and told in the order in which they were given."""
+    names = [f"{number}.mp4" for number in range(6)]
+    for name in names:
+        shutil.copy(folder / "one.mp4", folder / name)
+    ids = logged_in("upload", "-j", "4", *names).split()
+    assert [json.loads(line)["name"] for line in
+            logged_in("wait", "--json", *ids).splitlines()] == names
+
+    mp3s = [name.replace("mp4", "mp3") for name in names]
+    assert logged_in("download", "--parallel=3", *ids).splitlines() == mp3s
+    for name in mp3s:
+        media.Mp3((folder / name).read_bytes()).check()
+        (folder / name).unlink()
+
+    (folder / "not.mp4").write_text("no video")
+    said = logged_in("convert", "-j", "8", *names[:2], "not.mp4", "gone.mp4",
+                     *names[2:], status=FAILED)
+    assert "not a media file" in said and "gone.mp4: No such file" in said
+    assert sorted(path.name for path in folder.glob("*.mp3")) == mp3s
+    assert not list(folder.glob("*.part"))
+
+
+def test_two_with_one_name(logged_in, folder):
+    ids = logged_in("upload", "one.mp4", "one.mp4").split()
+    logged_in("wait", *ids)
+    said = logged_in("download", "-j", "2", *ids, status=FAILED)
+    assert f"{ids[1]}: its MP3 would replace that of another job" in said
+    assert (folder / "one.mp3").exists()
+    assert "one MP3" in logged_in("download", "-o", "x.mp3", *ids,
+                                  status=USAGE)
+
+
+def test_a_line_of_progress_for_each(logged_in, folder, stack):
+    """On a terminal; nothing of it is left at the end."""
+    env = {**os.environ, "XDG_CONFIG_HOME": str(folder / "config"),
+           "V2M_URL": stack.url, "no_proxy": "*", "TERM": "xterm"}
+    env.pop("V2M_TOKEN", None)
+    main, other = pty.openpty()
+    program = subprocess.Popen(
+        [BUILD / "v2m", "convert", "-j", "2", "one.mp4", "two words.mp4"],
+        cwd=folder, env=env, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=other)
+    os.close(other)
+    seen = b""
+    while True:
+        try:
+            data = os.read(main, 65536)
+        except OSError:  # nobody has the other end any more
+            break
+        if not data:
+            break
+        seen += data
+    os.close(main)
+    assert program.communicate()[0] == b"one.mp3\ntwo words.mp3\n"
+    assert program.returncode == DONE
+    shown = seen.decode()
+    assert re.search(r"one\.mp4  \w[^\n]*\n(\x1b\[K)?two words\.mp4  ",
+                     shown.replace("\r", "")), repr(shown)
+    assert "100 %" in shown and "ready" in shown
+    assert shown.endswith("\x1b[J"), repr(shown[-60:])
+
+
+def test_interrupted(logged_in, folder, stack, relay):
+    """All threads end, and it says how to go on."""
+    way = relay(stack.url)
+    url = f"http://127.0.0.1:{way.port}"
+    logged_in("login", stdin=f"{stack.user}\n{stack.password}\n", url=url)
+    names = [f"{number}.mp4" for number in range(4)]
+    for name in names:
+        shutil.copy(folder / "one.mp4", folder / name)
+    env = {**os.environ, "XDG_CONFIG_HOME": str(folder / "config"),
+           "V2M_URL": url, "no_proxy": "*"}
+    env.pop("V2M_TOKEN", None)
+    before = way.accepted
+    way.freeze("down")
+    program = subprocess.Popen(
+        [BUILD / "v2m", "upload", "-j", "3", *names], cwd=folder, env=env,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: way.accepted - before == 3, what="three connections")
+    program.send_signal(signal.SIGINT)
+    said = program.communicate(timeout=20)[1]
+    assert program.returncode == FAILED
+    assert said.count("interrupted") == 3
+    assert way.accepted - before == 3
+
+
+def test_webhook_option(logged_in):
+    job = json.loads(logged_in("upload", "--json", "one.mp4",
+                               "--webhook=http://127.0.0.1:1/a?b=c&d=e"))
+    assert job["webhook"] == "http://127.0.0.1:1/a?b=c&d=e"
+    assert "webhook" in logged_in("upload", "--webhook=ftp://a/", "one.mp4",
+                                  status=FAILED)
 
 
 def test_an_unusable_option(logged_in):
