@@ -169,6 +169,9 @@ DESTDIR    =
 prefix     = /usr/local
 bindir     = $(prefix)/bin
 datadir    = $(prefix)/share/v2m
+mandir     = $(prefix)/share/man
+bashdir    = $(prefix)/share/bash-completion/completions
+zshdir     = $(prefix)/share/zsh/site-functions
 sysconfdir = /etc
 libdir     = $(prefix)/lib
 unitdir    = $(libdir)/systemd/system
@@ -185,6 +188,10 @@ place   = $(INSTALL) -d "$(DESTDIR)$(dir $(2))" && sed \
           $(1) > "$(DESTDIR)$(2)" && chmod 644 "$(DESTDIR)$(2)"
 program = $(INSTALL) -d "$(DESTDIR)$(bindir)" \
           && $(INSTALL) $(1) "$(DESTDIR)$(bindir)"
+manual  = for page in $(1); do \
+          folder="$(DESTDIR)$(mandir)/man$${page\#\#*.}" \
+          && $(INSTALL) -d "$$folder" \
+          && $(INSTALL) -m 644 docs/man/$$page "$$folder" || exit; done
 unless_there = test -e "$(DESTDIR)$(1)" || { $(2); }
 
 .PHONY: install $(PARTS:%=install-%)
@@ -210,18 +217,25 @@ install-gateway: $(MODULE)
 install-converter: $(B)/v2m-converter $(B)/v2m-transcode $(B)/v2m-convert
 	$(call program,$^)
 	$(call place,packaging/v2m-converter.service,$(unitdir)/v2m-converter.service)
+	$(call manual,v2m-converter.8 v2m-transcode.8 v2m-convert.1)
 
 install-notifier install-sweep: install-%: $(B)/v2m-%
 	$(call program,$^)
 	$(call place,packaging/v2m-$*.service,$(unitdir)/v2m-$*.service)
+	$(call manual,v2m-$*.8)
 
 install-tools: $(B)/v2m-user $(B)/v2m-jobs
 	$(call program,$^ auth/v2m-schema)
 	$(INSTALL) -d "$(DESTDIR)$(datadir)/schema"
 	$(INSTALL) -m 644 auth/schema/*.sql "$(DESTDIR)$(datadir)/schema"
+	$(call manual,v2m-user.8 v2m-jobs.8 v2m-schema.8)
 
 install-client: $(B)/v2m
 	$(call program,$^)
+	$(call manual,v2m.1)
+	$(INSTALL) -d "$(DESTDIR)$(bashdir)" "$(DESTDIR)$(zshdir)"
+	$(INSTALL) -m 644 packaging/completion/v2m.bash "$(DESTDIR)$(bashdir)/v2m"
+	$(INSTALL) -m 644 packaging/completion/_v2m "$(DESTDIR)$(zshdir)"
 
 install-settings:
 	$(call place,packaging/v2m.sysusers,$(libdir)/sysusers.d/v2m.conf)
