@@ -457,6 +457,11 @@ v2m_database_execute(v2m_database_t           *database,
     memset(binds, 0, sizeof(binds));
 
     for (i = 0; i < statement->count; i++) {
+        if (statement->values[i] == NULL) {
+            binds[i].buffer_type = MYSQL_TYPE_NULL;
+            continue;
+        }
+
         binds[i].buffer_type = MYSQL_TYPE_STRING;
         binds[i].buffer = (void *) statement->values[i];
         binds[i].buffer_length = strlen(statement->values[i]);

@@ -50,7 +50,8 @@ typedef int (*v2m_database_row_pt)(void *data, v2m_database_row_t *row,
 typedef struct {
     const char *sql;
 
-    /* in place of its question marks; text also for columns that are numbers */
+    /* in place of its question marks; text also for columns that are numbers,
+     * NULL for NULL */
     const char *const *values;
     unsigned           count;
 

@@ -11,6 +11,7 @@
 
 #include "v2m_config.h"
 #include "v2m_email.h"
+#include "v2m_limit.h"
 #include "v2m_password.h"
 #include "v2m_prompt.h"
 #include "v2m_revocations.h"
@@ -24,6 +25,8 @@ typedef struct {
     v2m_database_t *users;
     const char     *email; /* NULL: of no user in particular */
     int             admin;
+    const char     *jobs; /* limits as they were given; NULL: none was */
+    const char     *bytes;
     int64_t         cost; /* of hashes */
 } v2m_user_call_t;
 
@@ -36,6 +39,7 @@ typedef struct {
 static const char v2m_user_help[] =
     "Usage: v2m-user add [--admin] EMAIL\n"
     "       v2m-user passwd|disable|enable|delete|logout EMAIL\n"
+    "       v2m-user quota [--jobs N] [--bytes SIZE] EMAIL\n"
     "       v2m-user list [EMAIL]\n"
     "       v2m-user --help\n"
     "\n"
@@ -49,10 +53,17 @@ static const char v2m_user_help[] =
     "  logout   makes all tokens given out until now worthless, within the\n"
     "           time that the gateways are set to; EMAIL may be a user of\n"
     "           another issuer\n"
+    "  quota    limits how many jobs of the user may be unfinished at a time,\n"
+    "           and the bytes that the user's videos and MP3s may take (k, m, "
+    "g,\n"
+    "           t); \"unlimited\": any number, \"default\": as the gateways "
+    "are\n"
+    "           set.  They know within the time that they are set to\n"
     "  list     prints a line for each user, with tabs between: e-mail;\n"
     "           \"admin\" or \"user\"; \"enabled\", \"disabled\" or "
     "\"no-hash\":\n"
-    "           the stored password is no hash, until passwd sets one\n"
+    "           the stored password is no hash, until passwd sets one; the\n"
+    "           limits of jobs and bytes\n"
     "\n"
     "The password is asked for twice on a terminal, else it is one line of\n"
     "standard input.\n"
@@ -297,6 +308,29 @@ v2m_user_logout(v2m_user_call_t *call, v2m_error_t *error)
 }
 
 
+static int
+v2m_user_quota(v2m_user_call_t *call, v2m_error_t *error)
+{
+    int        rc;
+    v2m_user_t user;
+
+    rc = v2m_users_find(call->users, call->email, &user, error);
+    explicit_bzero(user.password, sizeof(user.password));
+
+    if (rc == V2M_OK && call->jobs != NULL) {
+        rc = v2m_limit_parse(call->jobs, 0, &user.quota.jobs, error);
+    }
+
+    if (rc == V2M_OK && call->bytes != NULL) {
+        rc = v2m_limit_parse(call->bytes, 1, &user.quota.bytes, error);
+    }
+
+    return rc == V2M_OK ? v2m_users_set_quota(call->users, call->email,
+                                              &user.quota, error)
+                        : rc;
+}
+
+
 static const char *
 v2m_user_state(const v2m_user_t *user)
 {
@@ -311,6 +345,7 @@ v2m_user_state(const v2m_user_t *user)
 static int
 v2m_user_print(void *data, const v2m_user_t *user)
 {
+    char        jobs[V2M_LIMIT_TEXT], bytes[V2M_LIMIT_TEXT];
     const char *p;
 
     (void) data;
@@ -322,7 +357,11 @@ v2m_user_print(void *data, const v2m_user_t *user)
         putchar((unsigned char) *p < 0x20 || *p == 0x7f ? '?' : *p);
     }
 
-    printf("\t%s\t%s\n", user->admin ? "admin" : "user", v2m_user_state(user));
+    v2m_limit_print(jobs, user->quota.jobs);
+    v2m_limit_print(bytes, user->quota.bytes);
+
+    printf("\t%s\t%s\t%s\t%s\n", user->admin ? "admin" : "user",
+           v2m_user_state(user), jobs, bytes);
 
     return V2M_OK;
 }
@@ -357,10 +396,15 @@ v2m_user_list(v2m_user_call_t *call, v2m_error_t *error)
 
 
 static const v2m_user_command_t v2m_user_commands[] = {
-    { "add", 1, v2m_user_add },         { "passwd", 1, v2m_user_passwd },
-    { "disable", 1, v2m_user_disable }, { "enable", 1, v2m_user_enable },
-    { "delete", 1, v2m_user_delete },   { "logout", 1, v2m_user_logout },
-    { "list", 0, v2m_user_list },       { NULL, 0, NULL },
+    { "add", 1, v2m_user_add },
+    { "passwd", 1, v2m_user_passwd },
+    { "disable", 1, v2m_user_disable },
+    { "enable", 1, v2m_user_enable },
+    { "delete", 1, v2m_user_delete },
+    { "logout", 1, v2m_user_logout },
+    { "quota", 1, v2m_user_quota },
+    { "list", 0, v2m_user_list },
+    { NULL, 0, NULL },
 };
 
 
@@ -455,7 +499,9 @@ main(int argc, char **argv)
 
     static const struct option options[] = {
         { "admin", no_argument, NULL, 'a' },
+        { "bytes", required_argument, NULL, 'b' },
         { "help", no_argument, NULL, 'h' },
+        { "jobs", required_argument, NULL, 'j' },
         { NULL, 0, NULL, 0 },
     };
 
@@ -466,6 +512,14 @@ main(int argc, char **argv)
         switch (option) {
         case 'a':
             call.admin = 1;
+            break;
+
+        case 'b':
+            call.bytes = optarg;
+            break;
+
+        case 'j':
+            call.jobs = optarg;
             break;
 
         case 'h':
@@ -493,6 +547,14 @@ main(int argc, char **argv)
 
     if (call.admin && command->run != v2m_user_add) {
         return v2m_user_usage("--admin goes with add, not with ",
+                              command->name);
+    }
+
+    if ((call.jobs != NULL || call.bytes != NULL)
+        != (command->run == v2m_user_quota))
+    {
+        return v2m_user_usage("quota, and no other command, takes --jobs or "
+                              "--bytes, or both: ",
                               command->name);
     }
 

@@ -1,8 +1,12 @@
 #include "v2m_users.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "v2m_email.h"
+
+#define V2M_USERS_LIMIT 24 /* digits of a limit, and more */
 
 /* Who reads the rows of users, and what is read. */
 typedef struct {
@@ -66,6 +70,27 @@ v2m_users_read_name_and_hash(v2m_database_row_t *row, v2m_user_t *user,
 
 
 static int
+v2m_users_read_quota(void *data, v2m_database_row_t *row, v2m_error_t *error)
+{
+    int          rc;
+    v2m_quota_t *quota = data;
+
+    quota->jobs = V2M_QUOTA_DEFAULT;
+    quota->bytes = V2M_QUOTA_DEFAULT;
+
+    rc = v2m_database_number(row, v2m_database_column(row, "quota_jobs"),
+                             &quota->jobs, error);
+
+    if (rc == V2M_OK) {
+        rc = v2m_database_number(row, v2m_database_column(row, "quota_bytes"),
+                                 &quota->bytes, error);
+    }
+
+    return rc;
+}
+
+
+static int
 v2m_users_read(void *data, v2m_database_row_t *row, v2m_error_t *error)
 {
     int                        rc;
@@ -78,7 +103,8 @@ v2m_users_read(void *data, v2m_database_row_t *row, v2m_error_t *error)
         && (rc = v2m_users_read_flag(row, "admin", &user.admin, error))
                == V2M_OK
         && (rc = v2m_users_read_flag(row, "disabled", &user.disabled, error))
-               == V2M_OK)
+               == V2M_OK
+        && (rc = v2m_users_read_quota(&user.quota, row, error)) == V2M_OK)
     {
         if (!reading->hashes) {
             explicit_bzero(user.password, sizeof(user.password));
@@ -234,6 +260,66 @@ v2m_users_set_disabled(v2m_database_t *users, const char *email, int disabled,
     };
 
     return v2m_users_change(users, &query, error);
+}
+
+
+/* The value of a column, or NULL. */
+static const char *
+v2m_users_limit(char text[V2M_USERS_LIMIT], int64_t limit)
+{
+    if (limit == V2M_QUOTA_DEFAULT) {
+        return NULL;
+    }
+
+    snprintf(text, V2M_USERS_LIMIT, "%" PRId64, limit);
+
+    return text;
+}
+
+
+int
+v2m_users_set_quota(v2m_database_t *users, const char *email,
+                    const v2m_quota_t *quota, v2m_error_t *error)
+{
+    char jobs[V2M_USERS_LIMIT], bytes[V2M_USERS_LIMIT];
+
+    const char *values[] = { v2m_users_limit(jobs, quota->jobs),
+                             v2m_users_limit(bytes, quota->bytes), email };
+
+    v2m_database_statement_t query = {
+        .sql = "UPDATE user SET quota_jobs = ?, quota_bytes = ? "
+               "WHERE email = ?",
+        .values = values,
+        .count = 3,
+    };
+
+    return v2m_users_change(users, &query, error);
+}
+
+
+int
+v2m_users_quota(v2m_database_t *users, const char *email, v2m_quota_t *quota,
+                v2m_error_t *error)
+{
+    int                      rc;
+    const char              *values[] = { email };
+    v2m_database_statement_t query = {
+        .sql = "SELECT quota_jobs, quota_bytes FROM user WHERE email = ? "
+               "LIMIT 1",
+        .values = values,
+        .count = 1,
+        .row = v2m_users_read_quota,
+        .data = quota,
+    };
+
+    quota->jobs = V2M_QUOTA_DEFAULT;
+    quota->bytes = V2M_QUOTA_DEFAULT;
+
+    rc = v2m_database_run(users, &query, error);
+
+    /* a table, or a name, that can have none */
+
+    return query.missing || rc == V2M_NOT_FOUND ? V2M_OK : rc;
 }
 
 

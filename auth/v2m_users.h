@@ -14,14 +14,24 @@
 #include "v2m_error.h"
 #include "v2m_password.h"
 
+/* What a user may take up at a time: jobs that are not finished, and bytes of
+ * videos and MP3s.  0: any number. */
+typedef struct {
+    int64_t jobs;
+    int64_t bytes;
+} v2m_quota_t;
+
+#define V2M_QUOTA_DEFAULT -1 /* as the gateway is configured */
+
 #define V2M_USERS_NAME_MAX 255 /* bytes of an e-mail address: the column */
 
 typedef struct {
     char email[V2M_USERS_NAME_MAX + 1];
     char password[V2M_PASSWORD_HASH_MAX]; /* empty: what is stored is no text
                                            * of this length */
-    int admin;
-    int disabled;
+    int         admin;
+    int         disabled;
+    v2m_quota_t quota;
     int hashed; /* 0: the password is no hash, so no login ever succeeds */
 } v2m_user_t;
 
@@ -47,6 +57,15 @@ int v2m_users_set_disabled(v2m_database_t *users, const char *email,
                            int disabled, v2m_error_t *error);
 int v2m_users_delete(v2m_database_t *users, const char *email,
                      v2m_error_t *error);
+
+/* V2M_NOT_FOUND: no such user. */
+int v2m_users_set_quota(v2m_database_t *users, const char *email,
+                        const v2m_quota_t *quota, v2m_error_t *error);
+
+/* The limits of a user; those of one who is not in the table, and where the
+ * table has no such columns, are V2M_QUOTA_DEFAULT. */
+int v2m_users_quota(v2m_database_t *users, const char *email,
+                    v2m_quota_t *quota, v2m_error_t *error);
 
 typedef int (*v2m_users_each_pt)(void *data, const v2m_user_t *user);
 

@@ -5,6 +5,7 @@
 #include "ngx_http_v2m_upload.h"
 
 #include "ngx_http_v2m_problem.h"
+#include "ngx_http_v2m_quota.h"
 #include "ngx_http_v2m_response.h"
 #include "v2m_jobs.h"
 #include "v2m_requests.h"
@@ -16,8 +17,11 @@ typedef struct {
     ngx_http_v2m_upload_t *upload; /* for the loop only */
     v2m_mongo_t           *mongo;
     v2m_job_t             *job;
-    const char            *key;   /* NULL: none was given */
-    ngx_uint_t             quota; /* there is one */
+    const char            *key;    /* NULL: none was given */
+    v2m_quotas_t          *quotas; /* to ask; NULL: the quota is known */
+    v2m_quota_t            quota;
+    int                    asked; /* what became of that */
+    v2m_error_t            asking;
     v2m_job_t              found; /* the job of a repeated key */
     v2m_usage_t            usage;
 } ngx_http_v2m_admission_t;
@@ -30,11 +34,34 @@ static void      ngx_http_v2m_admission_done(ngx_http_request_t *r, void *data,
                                              ngx_uint_t gone);
 
 
+static ngx_uint_t
+ngx_http_v2m_admission_limited(const v2m_quota_t *quota)
+{
+    return quota->jobs > 0 || quota->bytes > 0;
+}
+
+
+/* What is the user's own counts in place of what is configured. */
+static void
+ngx_http_v2m_admission_limit(v2m_quota_t *quota, const v2m_quota_t *own)
+{
+    if (own->jobs != V2M_QUOTA_DEFAULT) {
+        quota->jobs = own->jobs;
+    }
+
+    if (own->bytes != V2M_QUOTA_DEFAULT) {
+        quota->bytes = own->bytes;
+    }
+}
+
+
 ngx_int_t
 ngx_http_v2m_admission(ngx_http_v2m_upload_t *upload)
 {
     ngx_int_t                 rc;
     const char               *key;
+    v2m_quota_t               own;
+    v2m_quotas_t             *quotas;
     ngx_http_request_t       *r;
     ngx_http_v2m_task_t      *task;
     ngx_http_v2m_loc_conf_t  *lcf;
@@ -49,7 +76,20 @@ ngx_http_v2m_admission(ngx_http_v2m_upload_t *upload)
         return rc;
     }
 
-    if (key == NULL && lcf->quota_jobs == 0 && lcf->quota_bytes == 0) {
+    upload->quota.jobs = lcf->quota_jobs;
+    upload->quota.bytes = lcf->quota_bytes;
+
+    quotas = ngx_http_v2m_quotas(r);
+
+    if (quotas != NULL && v2m_quotas_recall(quotas, upload->job.username, &own))
+    {
+        ngx_http_v2m_admission_limit(&upload->quota, &own);
+        quotas = NULL;
+    }
+
+    if (key == NULL && quotas == NULL
+        && !ngx_http_v2m_admission_limited(&upload->quota))
+    {
         return ngx_http_v2m_upload_start(upload);
     }
 
@@ -65,7 +105,8 @@ ngx_http_v2m_admission(ngx_http_v2m_upload_t *upload)
     admission->mongo = upload->mcf->mongo;
     admission->job = &upload->job;
     admission->key = key;
-    admission->quota = lcf->quota_jobs > 0 || lcf->quota_bytes > 0;
+    admission->quotas = quotas;
+    admission->quota = upload->quota;
 
     /* what is announced counts for the quota until the true size is known */
     upload->job.size = ngx_max(r->headers_in.content_length_n, 0);
@@ -126,7 +167,15 @@ static int
 ngx_http_v2m_admission_run(void *data, v2m_error_t *error)
 {
     int                       rc;
+    v2m_quota_t               own;
     ngx_http_v2m_admission_t *admission = data;
+
+    if (admission->quotas != NULL) {
+        admission->asked =
+            v2m_quotas_ask(admission->quotas, admission->job->username, &own,
+                           &admission->asking);
+        ngx_http_v2m_admission_limit(&admission->quota, &own);
+    }
 
     /* the record comes first, so that of uploads that begin at the same time
      * each sees the other */
@@ -136,7 +185,7 @@ ngx_http_v2m_admission_run(void *data, v2m_error_t *error)
                                   admission->job, &admission->found, error)
              : v2m_jobs_begin(admission->mongo, admission->job, error);
 
-    if (rc == V2M_OK && admission->quota) {
+    if (rc == V2M_OK && ngx_http_v2m_admission_limited(&admission->quota)) {
         rc = v2m_usage(admission->mongo, admission->job->username,
                        admission->job->id, &admission->usage, error);
     }
@@ -150,24 +199,23 @@ static ngx_int_t
 ngx_http_v2m_admission_quota(ngx_http_v2m_upload_t *upload,
                              const v2m_usage_t     *usage)
 {
-    u_char                   text[128];
-    ngx_http_v2m_loc_conf_t *lcf = upload->lcf;
+    u_char text[128];
 
-    if (lcf->quota_jobs > 0 && usage->jobs >= lcf->quota_jobs) {
+    if (upload->quota.jobs > 0 && usage->jobs >= upload->quota.jobs) {
         ngx_snprintf(text, sizeof(text),
-                     "%L of your jobs are not finished yet, and %i is the "
+                     "%L of your jobs are not finished yet, and %L is the "
                      "limit (v2m_quota_jobs)%Z",
-                     usage->jobs, lcf->quota_jobs);
+                     usage->jobs, upload->quota.jobs);
 
         return ngx_http_v2m_problem(upload->request, NGX_HTTP_TOO_MANY_REQUESTS,
                                     (char *) text);
     }
 
-    if (lcf->quota_bytes == 0) {
+    if (upload->quota.bytes <= 0) {
         return NGX_OK;
     }
 
-    upload->room = lcf->quota_bytes - usage->bytes;
+    upload->room = upload->quota.bytes - usage->bytes;
 
     /* of a form only a part is the file: there the bytes decide */
 
@@ -187,9 +235,9 @@ ngx_http_v2m_quota_exceeded(ngx_http_v2m_upload_t *upload)
     u_char text[192];
 
     ngx_snprintf(text, sizeof(text),
-                 "your files may take %O bytes (v2m_quota_bytes), of which %L "
+                 "your files may take %L bytes (v2m_quota_bytes), of which %L "
                  "are left: delete jobs to make room%Z",
-                 upload->lcf->quota_bytes, ngx_max(upload->room, 0));
+                 upload->quota.bytes, ngx_max(upload->room, 0));
 
     return ngx_http_v2m_problem(
         upload->request, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, (char *) text);
@@ -256,6 +304,14 @@ ngx_http_v2m_admission_done(ngx_http_request_t *r, void *data, int rc,
 
     upload = admission->upload;
     upload->in_flight--;
+    upload->quota = admission->quota;
+
+    if (admission->asked != V2M_OK) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "v2m: the quotas of users cannot be read, so the last "
+                      "known ones hold, or the configured ones: %s",
+                      admission->asking.text);
+    }
 
     if (rc == V2M_CONFLICT && admission->key != NULL) {
         job = upload->job;

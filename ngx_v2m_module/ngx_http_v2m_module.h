@@ -116,6 +116,7 @@ extern ngx_module_t ngx_http_v2m_module;
 extern ngx_module_t ngx_http_v2m_auth_module;
 extern ngx_module_t ngx_http_v2m_keys_module;
 extern ngx_module_t ngx_http_v2m_login_module;
+extern ngx_module_t ngx_http_v2m_quota_module;
 extern ngx_module_t ngx_http_v2m_revocation_module;
 extern ngx_module_t ngx_http_v2m_webhook_module;
 

@@ -43,7 +43,8 @@ typedef struct {
     ngx_uint_t             in_flight;
     int32_t                next;    /* number of the next chunk to insert */
     int64_t                length;  /* bytes of the file so far */
-    int64_t                room;    /* bytes that the user's quota leaves */
+    v2m_quota_t            quota;   /* the user's; 0: any number */
+    int64_t                room;    /* bytes that it leaves */
     time_t                 touched; /* when the record was last changed */
 
     ngx_int_t status; /* why the upload fails, 0: it does not */

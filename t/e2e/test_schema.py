@@ -89,6 +89,7 @@ def schema(mariadb, tmp_path):
 COLUMNS = {
     "id": "int(11)", "email": "varchar(255)", "password": "varchar(384)",
     "admin": "tinyint(1)", "disabled": "tinyint(1)", "created": "timestamp",
+    "quota_jobs": "bigint(20) unsigned", "quota_bytes": "bigint(20) unsigned",
 }
 
 
@@ -116,7 +117,7 @@ def test_schema_again(schema, mariadb, user, address):
 
     assert user("list", MYSQL_DB=schema.name, MYSQL_PASSWORD="two admin",
                 MYSQL_USER=f"{schema.name}_admin").startswith(
-                    f"{address}\tadmin\tenabled")
+                    f"{address}\tadmin\tenabled\tdefault\tdefault")
 
 
 def test_schema_without_passwords(schema, mariadb):
@@ -375,19 +376,20 @@ def tutorial(request, schema, mariadb, user):
 
 def test_tutorial_table(tutorial, schema, mariadb):
     """It works as it is, but for what it has no columns for."""
-    assert tutorial("list") == "georgio@email.com\tuser\tno-hash\n"
+    assert tutorial("list") == "georgio@email.com\tuser\tno-hash\tdefault\tdefault\n"
 
     tutorial("add", "a@example.org", stdin=PASSWORD)
     warning = "cannot be revoked and stay good until they expire"
     tutorial("passwd", "georgio@email.com", stdin=PASSWORD, says=warning)
     assert matches(PASSWORD, mariadb.hash_of("georgio@email.com", schema.name))
-    assert tutorial("list") == ("a@example.org\tuser\tenabled\n"
-                                "georgio@email.com\tuser\tenabled\n")
+    assert tutorial("list") == ("a@example.org\tuser\tenabled\tdefault\tdefault\n"
+                                "georgio@email.com\tuser\tenabled\tdefault\tdefault\n")
     tutorial("delete", "a@example.org", says=warning)
     tutorial("logout", "georgio@email.com", status=1, says=warning)
 
     hint = "(v2m-schema makes what is missing)"
     tutorial("disable", "georgio@email.com", status=1, says=hint)
+    tutorial("quota", "--jobs", "5", "georgio@email.com", status=1, says=hint)
     tutorial("add", "--admin", "a@example.org", stdin=PASSWORD, status=1,
              says=hint)
 
@@ -407,15 +409,15 @@ def test_schema_over_tutorial(tutorial, schema, mariadb):
                              f"FROM {schema.name}.user") \
             == [["1", "georgio@email.com", "Admin123", "0", "0"]]
 
-    assert tutorial("list") == "georgio@email.com\tuser\tno-hash\n"
+    assert tutorial("list") == "georgio@email.com\tuser\tno-hash\tdefault\tdefault\n"
     tutorial("disable", "georgio@email.com")
-    assert tutorial("list") == "georgio@email.com\tuser\tdisabled\n"
+    assert tutorial("list") == "georgio@email.com\tuser\tdisabled\tdefault\tdefault\n"
     tutorial("enable", "georgio@email.com")
     tutorial("passwd", "georgio@email.com", stdin=PASSWORD)
-    assert tutorial("list") == "georgio@email.com\tuser\tenabled\n"
+    assert tutorial("list") == "georgio@email.com\tuser\tenabled\tdefault\tdefault\n"
     tutorial("add", "--admin", "a@example.org", stdin=PASSWORD)
     assert tutorial("list", "a@example.org") \
-        == "a@example.org\tadmin\tenabled\n"
+        == "a@example.org\tadmin\tenabled\tdefault\tdefault\n"
 
 
 # Least rights

@@ -12,6 +12,7 @@ import uuid
 
 import pytest
 
+from client import Client
 from conftest import BUILD, wait_for
 from users import (  # noqa: F401, the fixtures
     INJECTIONS, PASSWORD, admin_password, environment, mariadb, matches,
@@ -28,16 +29,16 @@ def test_add(user, mariadb, address):
     assert stored.startswith("$y$")
     assert matches(PASSWORD, stored)
     assert not matches(PASSWORD + "x", stored)
-    assert user("list", address) == f"{address}\tuser\tenabled\n"
+    assert user("list", address) == f"{address}\tuser\tenabled\tdefault\tdefault\n"
 
 
 def test_add_administrator(user, address):
     user("add", "--admin", address, stdin=PASSWORD)
-    assert user("list", address) == f"{address}\tadmin\tenabled\n"
+    assert user("list", address) == f"{address}\tadmin\tenabled\tdefault\tdefault\n"
 
     other = "b" + address
     user("add", other, "--admin", stdin=PASSWORD)
-    assert user("list", other) == f"{other}\tadmin\tenabled\n"
+    assert user("list", other) == f"{other}\tadmin\tenabled\tdefault\tdefault\n"
 
 
 def test_add_twice(user, mariadb, address):
@@ -87,7 +88,7 @@ def test_passwd(user, mariadb, address):
     assert after != before
     assert matches("another one", after)
     assert not matches(PASSWORD, after)
-    assert user("list", address) == f"{address}\tadmin\tenabled\n"
+    assert user("list", address) == f"{address}\tadmin\tenabled\tdefault\tdefault\n"
 
     # the same password has another salt, and its row counts as found
     user("passwd", address, stdin="another one\n")
@@ -100,13 +101,54 @@ def test_disable_and_enable(user, mariadb, address):
 
     for _ in range(2):
         assert user("disable", address) == ""
-        assert user("list", address) == f"{address}\tuser\tdisabled\n"
+        assert user("list", address) == f"{address}\tuser\tdisabled\tdefault\tdefault\n"
 
     for _ in range(2):
         assert user("enable", address) == ""
-        assert user("list", address) == f"{address}\tuser\tenabled\n"
+        assert user("list", address) == f"{address}\tuser\tenabled\tdefault\tdefault\n"
 
     assert mariadb.hash_of(address) == stored
+
+
+def test_quota(user, mariadb, address):
+    user("add", address, stdin=PASSWORD)
+    before = mariadb.users()
+
+    def limits():
+        return user("list", address).rstrip().split("\t")[3:]
+
+    for arguments, expected in (
+            (["--jobs", "5"], ["5", "default"]),
+            (["--bytes", "2g"], ["5", "2147483648"]),
+            (["--jobs", "unlimited", "--bytes=100"], ["unlimited", "100"]),
+            (["--bytes", "unlimited"], ["unlimited", "unlimited"]),
+            (["--jobs", "default"], ["default", "unlimited"]),
+            (["--bytes", "default"], ["default", "default"])):
+        assert user("quota", address, *arguments) == ""
+        assert limits() == expected
+    assert mariadb.users() == before
+
+    user("quota", address, "--jobs", "7", "--bytes", "1k")
+    for wrong in ("0", "-1", "many", "5k", ""):
+        user("quota", address, "--jobs", wrong, status=1, says="a limit is")
+    for wrong in ("0", "5 k", "8388608t", "1kb"):
+        user("quota", address, "--bytes", wrong, status=1,
+             says="which may end in k, m, g or t")
+    assert limits() == ["7", "1024"]
+
+    user("quota", "b" + address, "--jobs", "5", status=1,
+         says=f"there is no user b{address}")
+
+
+def test_quota_counts(stack, user, address):
+    """S22: the gateway refuses what is over a user's own limit."""
+    user("add", address, stdin=PASSWORD)
+    user("quota", address, "--bytes", "10")
+    client = Client(stack.url, address, PASSWORD).login()
+
+    assert "may take 10 bytes" in client.post(b"x" * 11).expect(413).detail
+    client.upload(b"x" * 10)
+    client.delete_all()
 
 
 def test_delete(user, mariadb, address):
@@ -156,9 +198,9 @@ def test_list(user, mariadb, address):
     output = user("list")
     lines = output.splitlines()
     assert [line for line in lines if address in line] == [
-        f"a{address}\tuser\tenabled",
-        f"b{address}\tadmin\tenabled",
-        f"c{address}\tuser\tdisabled",
+        f"a{address}\tuser\tenabled\tdefault\tdefault",
+        f"b{address}\tadmin\tenabled\tdefault\tdefault",
+        f"c{address}\tuser\tdisabled\tdefault\tdefault",
     ]
     assert len(lines) == len(mariadb.users())
     assert "$" not in output
@@ -182,7 +224,7 @@ def test_not_utf8(user, unchanged):
 def test_quote_in_address(user, mariadb, address):
     email = "o'brien." + address
     user("add", email, stdin=PASSWORD)
-    assert user("list", email) == f"{email}\tuser\tenabled\n"
+    assert user("list", email) == f"{email}\tuser\tenabled\tdefault\tdefault\n"
     user("delete", email)
     assert email not in [row[0] for row in mariadb.users()]
 
@@ -204,6 +246,11 @@ def test_quote_in_address(user, mariadb, address):
     (["--verbose", "list"], "unknown option --verbose"),
     (["add", "-a", "a@example.org"], "unknown option -a"),
     (["--admin=yes", "add", "a@example.org"], "unknown option --admin=yes"),
+    (["quota"], "quota, and no other command, takes --jobs or --bytes"),
+    (["quota", "a@example.org"], "takes --jobs or --bytes, or both: quota"),
+    (["add", "a@example.org", "--jobs", "5"],
+     "takes --jobs or --bytes, or both: add"),
+    (["quota", "--jobs", "5"], "an e-mail address is needed for quota"),
 ])
 def test_usage(user, unchanged, arguments, says):
     user(*arguments, stdin=PASSWORD, status=2, says=says)
@@ -444,7 +491,7 @@ def test_server_away(stack, user, address):
     finally:
         stack.start("mariadb")
 
-    assert user("list", address) == f"{address}\tuser\tenabled\n"
+    assert user("list", address) == f"{address}\tuser\tenabled\tdefault\tdefault\n"
 
 
 # What else may be in the table
@@ -462,14 +509,14 @@ def test_foreign_rows(user, mariadb):
     try:
         lines = [line for line in user("list").splitlines() if email in line]
         assert lines == [
-            f"1{email}???[2J?\tuser\tno-hash",
-            f"2{email}\tuser\tenabled",
-            f"3{email}\tuser\tno-hash",
-            f"4{email}\tuser\tno-hash",
-            f"J\u00fcrgen{email}\tuser\tno-hash",
+            f"1{email}???[2J?\tuser\tno-hash\tdefault\tdefault",
+            f"2{email}\tuser\tenabled\tdefault\tdefault",
+            f"3{email}\tuser\tno-hash\tdefault\tdefault",
+            f"4{email}\tuser\tno-hash\tdefault\tdefault",
+            f"J\u00fcrgen{email}\tuser\tno-hash\tdefault\tdefault",
         ]
         user("passwd", f"3{email}", stdin=PASSWORD)
-        assert user("list", f"3{email}") == f"3{email}\tuser\tenabled\n"
+        assert user("list", f"3{email}") == f"3{email}\tuser\tenabled\tdefault\tdefault\n"
         user("delete", f"J\u00fcrgen{email}")
     finally:
         mariadb.admin(f"DELETE FROM auth.user WHERE email LIKE '%{email}%'")
