@@ -1,7 +1,7 @@
 #include "v2m_call.h"
 
 #include <curl/curl.h>
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,7 +26,8 @@ typedef struct {
     int                wrote; /* something of it is in "out" */
 } v2m_call_state_t;
 
-static volatile sig_atomic_t v2m_call_stop;
+/* of all threads, and set by a signal handler: lock-free */
+static atomic_int v2m_call_stop;
 
 
 int
