@@ -283,9 +283,11 @@ test_later_end(void **state)
     assert_kept(v2m_jobs_mail_published(mongo, &job, &e), id, &e);
     v2m_job_free(&job);
 
-    assert_kept(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_FAILED, &e), id, &e);
+    assert_kept(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_FAILED, NULL, &e), id,
+                &e);
     assert_kept(v2m_jobs_notify_again(mongo, id, &e), id, &e);
-    assert_kept(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, &e), id, &e);
+    assert_kept(v2m_jobs_notified(mongo, id, V2M_NOTIFIED_SENT, NULL, &e), id,
+                &e);
 
     job = get(id);
     assert_kept(v2m_jobs_video_removing(mongo, &job, &e), id, &e);
