@@ -25,20 +25,25 @@ def open_port():
         return connection.connect_ex(("127.0.0.1", PORT)) == 0
 
 
+def fetch(directory):
+    """The directory of its libraries, which come once."""
+    libraries = directory / "lib"
+    if not libraries.is_dir():
+        if not shutil.which("mvn"):
+            sys.exit("the in-memory store needs Maven: apt-get install maven")
+        directory.mkdir(parents=True, exist_ok=True)
+        print("fetching the in-memory store", flush=True)
+        run("mvn", "-q", "-f", POM, "dependency:copy-dependencies",
+            f"-DoutputDirectory={libraries}")
+    return libraries
+
+
 @contextlib.contextmanager
 def running(directory):
     if open_port():
         sys.exit(f"port {PORT} is in use; the in-memory store needs it")
-    if not shutil.which("mvn"):
-        sys.exit("the in-memory store needs Maven: apt-get install maven")
 
-    directory.mkdir(parents=True, exist_ok=True)
-    libraries = directory / "lib"
-    if not libraries.is_dir():
-        print("fetching the in-memory store", flush=True)
-        run("mvn", "-q", "-f", POM, "dependency:copy-dependencies",
-            f"-DoutputDirectory={libraries}")
-
+    libraries = fetch(directory)
     with open(directory / "log", "wb") as log:
         process = subprocess.Popen(
             ["java", "-Xmx3g", "-cp", f"{libraries}/*",

@@ -71,6 +71,21 @@ my $output = `env LSAN_OPTIONS=detect_leaks=0 $command -t 2>&1`;
 is($?, 0, 'nginx -t') or BAIL_OUT($output);
 unlike($output, qr/\[(?:emerg|alert|crit|error)\]/, 'without a complaint');
 
+# the balancer's, which has none of our module
+open my $balancer, '>', "$root/etc/balancer.conf" or die $!;
+print {$balancer} <<"EOC";
+pid $root/run/balancer.pid;
+events { }
+http {
+    access_log $root/log/balancer.log;
+    include $root/etc/v2m/v2m-balancer.conf;
+}
+EOC
+close $balancer;
+
+$output = `$nginx -p $root/ -e $root/log/error.log -c $root/etc/balancer.conf -t 2>&1`;
+is($?, 0, 'nginx -t of the balancer') or diag($output);
+
 # nginx leaks as it becomes a daemon: what t/lsan.supp tells of
 my $options = "LSAN_OPTIONS=print_suppressions=0:suppressions=t/lsan.supp";
 

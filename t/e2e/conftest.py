@@ -342,9 +342,19 @@ class Stack:
 
     def amqp(self):
         """A fresh connection; close it, or use it as a context manager."""
-        parameters = pika.URLParameters(self.env["V2M_AMQP_URL"])
-        parameters.socket_timeout = 10
-        return pika.BlockingConnection(parameters)
+        return pika.BlockingConnection(self.amqp_parameters())
+
+    def amqp_parameters(self, **more):
+        """Of each node of the broker."""
+        parts = urllib.parse.urlsplit(self.env["V2M_AMQP_URL"])
+        user, _, hosts = parts.netloc.rpartition("@")
+        found = [pika.URLParameters(urllib.parse.urlunsplit(
+            parts._replace(netloc=f"{user}@{host}" if user else host)))
+            for host in hosts.split(",")]
+        for parameters in found:
+            for name, value in dict(more, socket_timeout=10).items():
+                setattr(parameters, name, value)
+        return found
 
     def rabbitmqctl(self, *arguments):
         """For a broker of this stack's own, which nobody else uses."""
@@ -372,10 +382,9 @@ class Stack:
 
     def _open_channel(self):
         if self._connection is None:
-            parameters = pika.URLParameters(self.env["V2M_AMQP_URL"])
-            parameters.socket_timeout = 10
-            parameters.heartbeat = 0  # nobody serves it between two calls
-            self._connection = pika.BlockingConnection(parameters)
+            # nobody serves a heartbeat between two calls
+            self._connection = pika.BlockingConnection(
+                self.amqp_parameters(heartbeat=0))
             self._channel = None
         if self._channel is None or self._channel.is_closed:
             self._channel = self._connection.channel()

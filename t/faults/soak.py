@@ -113,7 +113,10 @@ class Soak:
         self.broken = []
         self.full = False  # BACKLOG is reached
         self.memory = Memory(stack)
-        self.user = add_user(stack, "soak@example.org")
+        self.user = self.make_user()
+
+    def make_user(self):
+        return add_user(self.stack, "soak@example.org")
 
     def going_on(self):
         return time.monotonic() < self.until
@@ -137,16 +140,18 @@ class Soak:
             with self.lock:
                 self.broken.append(traceback.format_exc())
 
-    def upload(self, seconds):
+    def upload(self, seconds, user=None):
+        """Whether it was accepted."""
         try:
-            answer = self.user.post(self.clips[seconds])
+            answer = (user or self.user).post(self.clips[seconds])
         except (OSError, http.client.HTTPException):
             answer = None  # its gateway process was killed
         with self.lock:
             if answer is not None and answer.status == 201:
                 self.accepted[answer.json()["id"]] = seconds
-            else:
-                self.refused += 1
+                return True
+            self.refused += 1
+            return False
 
     def abort(self, data, chance):
         """An upload whose client goes away in the middle."""
@@ -204,14 +209,17 @@ class Soak:
                    for _ in range(CLIENTS)]
         for thread in threads:
             thread.start()
-        while self.going_on():
-            time.sleep(self.chance.uniform(1, 5))
-            self.fault()
-            self.full = self.stack.jobs.count_documents(
-                {"state": {"$in": ["queued", "converting"]}}) > BACKLOG
-            self.memory.look()
-        for thread in threads:
-            thread.join()
+        try:
+            while self.going_on():
+                time.sleep(self.chance.uniform(1, 5))
+                self.fault()
+                self.full = self.stack.jobs.count_documents(
+                    {"state": {"$in": ["queued", "converting"]}}) > BACKLOG
+                self.memory.look()
+        finally:
+            self.until = 0
+            for thread in threads:
+                thread.join()
         say(f"{len(self.accepted)} uploads accepted, {self.refused} refused,"
             f" {self.aborted} aborted, {self.faults} faults")
 
