@@ -137,13 +137,11 @@ def test_tags():
     assert mp3.tags == {"TIT2": "Übung", "TYER": "2021", "TDAT": "0403"}
 
 
-CONTAINERS = [("in.mp4", 1105), ("in.mov", 1105), ("in.avi", 0), ("in.mkv", 0),
-              ("in.flv", 0), ("in.ts", 0)]
-
-
-@pytest.mark.parametrize("name, skip", CONTAINERS)
-def test_in_a_video(name, skip):
-    """A little later in a container that cannot tell the encoder's delay."""
+@pytest.mark.parametrize("name", ["in.mp4", "in.mov", "in.avi", "in.mkv",
+                                  "in.flv", "in.ts"])
+def test_in_a_video(name):
+    """A little later in a container that does not tell the encoder's delay,
+    which FFmpeg writes into Matroska since version 7."""
     rate = RATE
     path = media.ffmpeg(
         name, *media.tones(media.STEREO, SECONDS, rate), *media.picture(
@@ -155,7 +153,12 @@ def test_in_a_video(name, skip):
     wanted = frames(packets)
     result = channel.transcode(path)
     mp3 = assert_copied(result, wanted)
-    if skip:
+    first = media.run("ffprobe", "-v", "error", "-select_streams", "a",
+                      "-read_intervals", "%+#1", "-show_entries",
+                      "packet=pts_time", "-of", "csv=p=0", path)
+    told = float(first.decode().split()[0].strip(",")) < 0
+    assert told or name not in ("in.mp4", "in.mov")
+    if told:
         assert mp3.samples == SECONDS * rate
     else:
         assert mp3.samples == len(wanted) * 1152

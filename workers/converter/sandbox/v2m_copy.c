@@ -76,6 +76,7 @@ v2m_copy_time(const v2m_copy_t *copy, int64_t samples)
 static int
 v2m_copy_place(v2m_copy_t *copy, const AVPacket *packet, v2m_error_t *error)
 {
+    int     delay;
     int64_t time, off;
 
     static const AVRational us = { 1, 1000000 };
@@ -91,6 +92,16 @@ v2m_copy_place(v2m_copy_t *copy, const AVPacket *packet, v2m_error_t *error)
     if (!copy->begun) {
         copy->expected =
             copy->media->origin != AV_NOPTS_VALUE ? copy->media->origin : time;
+
+        /* Matroska tells the encoder's delay of the track, not of a packet:
+         * by so much the first one is before the file's start */
+
+        delay = copy->media->stream->codecpar->initial_padding;
+
+        if (copy->skip == 0 && delay > 0 && time < copy->expected) {
+            copy->skip = delay;
+        }
+
         copy->expected =
             av_sat_sub64(copy->expected, v2m_copy_time(copy, copy->skip));
     }
