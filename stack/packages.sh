@@ -62,7 +62,7 @@ bench_packages=(
 )
 
 container_packages=(
-    podman buildah crun netavark aardvark-dns debootstrap ffmpeg
+    podman buildah crun netavark aardvark-dns iptables debootstrap ffmpeg
 )
 
 debian_packages=(

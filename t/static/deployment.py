@@ -106,7 +106,7 @@ def ports(template):
 
 @dataclasses.dataclass
 class Image:
-    """What a Dockerfile of ours says."""
+    """What our Dockerfile says of an image, and of what that is made from."""
 
     name: str
     text: str
@@ -116,14 +116,19 @@ class Image:
         return {int(port) for port in
                 re.findall(r"^EXPOSE (\d+)", self.text, re.MULTILINE)}
 
-    @property
-    def developed_with(self):
-        return set(re.findall(r"[\w.+-]+-dev\b", self.text)) \
-            - {"dpkg-dev", "libc6-dev"}
+
+def images():
+    """Of the stages those that something is started in."""
+    stages = {}
+    for text in re.split(r"^(?=FROM )", read("docker/Dockerfile"),
+                         flags=re.MULTILINE)[1:]:
+        base, name = re.match(r"FROM (\S+) AS (\S+)", text).groups()
+        stages[name] = stages.get(base, "") + text
+    return {f"v2m-{name}": Image(name, text) for name, text in stages.items()
+            if re.search("^(ENTRYPOINT|CMD) ", text, re.MULTILINE)}
 
 
-IMAGES = {f"v2m-{path.parent.name}": Image(path.parent.name, read(path))
-          for path in files("docker/*/Dockerfile")}
+IMAGES = images()
 
 
 def compose():
