@@ -23,7 +23,7 @@ import memory_store  # noqa: E402
 
 STORE = ROOT / "run" / "bench" / "memory-store"
 CORES = 0.25          # of each converter
-COUNTS = (1, 2, 3, 4, 6)
+COUNTS = (1, 2, 3, 4, 6, 8)
 SECONDS = 20          # of each video
 WARM, MEASURED = 4, 18
 CLIENTS = 4
