@@ -61,6 +61,8 @@ ATTACKS = {
     "S21": "secrets in logs and process lists",
     "S22": "one user takes all room",
     "S23": "memory errors: fuzzers, sanitizers, valgrind",
+    "S24": "requests hidden in a body",
+    "S25": "streams reset by the thousand",
 }
 
 
