@@ -13,14 +13,13 @@
 #ifndef NGX_HTTP_V2M_LOGIN_LIMIT_H
 #define NGX_HTTP_V2M_LOGIN_LIMIT_H
 
+#include "ngx_http_v2m_login_limit_zone.h"
 #include "ngx_http_v2m_module.h"
 
 #define NGX_HTTP_V2M_LIMIT_PAIR    0 /* an account from an address */
 #define NGX_HTTP_V2M_LIMIT_ADDRESS 1
 #define NGX_HTTP_V2M_LIMIT_ACCOUNT 2
 #define NGX_HTTP_V2M_LIMIT_KINDS   3
-
-#define NGX_HTTP_V2M_LIMIT_KEY 16 /* bytes of a hash */
 
 /* A try that was let through; zeroed: none was. */
 typedef struct {
