@@ -6,7 +6,8 @@
 # FOLDER is a checkout of https://github.com/nginx/nginx-tests.  Not as root,
 # whose worker processes may not read what the tests write.  V2M_BUILD is the
 # folder with the module (build/release).  Tests that nginx itself fails, being
-# older than the suite, fail in both runs.
+# older than the suite, fail in both runs.  The suite loads each dynamic module
+# that nginx -V tells of; Debian has them in packages, libnginx-mod-*.
 
 set -eu
 
@@ -35,6 +36,19 @@ TEST_NGINX_BINARY=$(command -v nginx)
 TEST_NGINX_MODULES=${TEST_NGINX_MODULES:-/usr/lib/nginx/modules}
 export TEST_NGINX_BINARY TEST_NGINX_MODULES
 
+# Some tests leave processes behind; those must not keep prove waiting for the
+# end of the test's output.
+cat > "$results/test" <<'EOF'
+#!/bin/sh
+output=$(mktemp)
+perl "$@" > "$output" 2>&1
+status=$?
+cat "$output"
+rm "$output"
+exit $status
+EOF
+chmod +x "$results/test"
+
 cd "$1"
 
 for run in without with; do
@@ -42,7 +56,7 @@ for run in without with; do
         export TEST_NGINX_GLOBALS="load_module $module;"
     fi
 
-    prove -j2 . > "$results/$run.log" 2>&1 || true
+    prove -j2 --exec "$results/test" . > "$results/$run.log" 2>&1 || true
     grep -aE '\(Wstat|^\./[a-z0-9_]+\.t \.+ ?(ok|skipped)' \
         "$results/$run.log" | sed 's/ *[0-9]* *ms.*//' | sort \
         > "$results/$run"

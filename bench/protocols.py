@@ -1,5 +1,6 @@
-"""Row 2c: HTTP/2 beside HTTP/1.1, both with TLS."""
+"""Row 2c: HTTP/2 beside HTTP/1.1, both with TLS; row 2d: HTTP/3."""
 
+import subprocess
 import sys
 
 from bench import (BUCKET, BUILD, MIB, Nginx, PORT, ROOT, Stack, in_turn,
@@ -24,12 +25,19 @@ http {{
     client_body_temp_path {run}/temp;
     server {{
         listen 127.0.0.1:{port} ssl http2;
+        {quic}
         ssl_certificate {run}/certificate.pem;
         ssl_certificate_key {run}/key.pem;
         include {root}/nginx-conf/v2m-locations.conf;
     }}
 }}
 """
+
+
+def has_http3():
+    """Whether nginx and curl have it."""
+    nginx = subprocess.run(["nginx", "-V"], capture_output=True, text=True)
+    return "http_v3" in nginx.stderr and "HTTP3" in run("curl", "--version")
 
 
 class TlsGateway(Nginx):
@@ -45,7 +53,9 @@ class TlsGateway(Nginx):
             "-keyout", self.run / "key.pem", "-out",
             self.run / "certificate.pem")
         return CONF.format(build=BUILD, run=self.run, root=ROOT,
-                           port=self.port)
+                           port=self.port,
+                           quic=f"listen 127.0.0.1:{self.port} quic;"
+                           if has_http3() else "")
 
     def load(self, path, *arguments):
         """One request with h2load."""
@@ -66,7 +76,12 @@ def newest_job(stack):
     return job
 
 
-def beside_http1(report, runs):
+def download(gateway, job, size, protocol):
+    return size / timed(lambda: gateway.curl(
+        protocol, f"/download?fid={job}", "-o", "/dev/null"))
+
+
+def http2_beside_http1(report, runs):
     size = 128
     path = random_file(f"{size}.bin", size * MIB)
 
@@ -89,11 +104,40 @@ def beside_http1(report, runs):
                   path).strip()
         make_ready(stack, job)
 
-        def download(protocol):
-            return size / timed(lambda: gateway.curl(
-                protocol, f"/download?fid={job}", "-o", "/dev/null"))
-
         report.ratio("2c", "download over HTTP/2", "HTTP/1.1", in_turn(
-            runs, lambda: download("--http2"), lambda: download("--http1.1")),
+            runs, lambda: download(gateway, job, size, "--http2"),
+            lambda: download(gateway, job, size, "--http1.1")),
+            0.8, unit="MiB/s")
+        stack.forget("mp3s", job)
+
+
+def http3_beside_http1(report, runs):
+    if not has_http3():
+        print("row 2d  left out: nginx or curl here has no HTTP/3")
+        return
+
+    size = 128
+    path = random_file(f"{size}.bin", size * MIB)
+
+    with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack, \
+            TlsGateway(stack) as gateway:
+
+        def upload(protocol):
+            seconds = timed(lambda: gateway.curl(
+                protocol, "/upload?name=bench.mp4", "-T", path, "-o",
+                "/dev/null"))
+            stack.forget("videos", newest_job(stack))
+            return size / seconds
+
+        report.ratio("2d", "upload over HTTP/3", "HTTP/1.1", in_turn(
+            runs, lambda: upload("--http3-only"),
+            lambda: upload("--http1.1")), 0.8, unit="MiB/s")
+
+        job = run(BUCKET, "put", stack.env["V2M_MONGO_URI"], "mp3s",
+                  path).strip()
+        make_ready(stack, job)
+        report.ratio("2d", "download over HTTP/3", "HTTP/1.1", in_turn(
+            runs, lambda: download(gateway, job, size, "--http3-only"),
+            lambda: download(gateway, job, size, "--http1.1")),
             0.8, unit="MiB/s")
         stack.forget("mp3s", job)
