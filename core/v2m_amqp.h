@@ -92,8 +92,9 @@ int v2m_amqp_reject(v2m_amqp_t *amqp, uint64_t tag, int requeue,
 
 typedef enum {
     V2M_AMQP_NONE,      /* the time passed, or the wake descriptor is ready */
-    V2M_AMQP_DELIVERY,  /* tag, body, length, delivery_count; a body above
-                           V2M_AMQP_BODY_MAX comes as an empty one */
+    V2M_AMQP_DELIVERY,  /* tag, body, length, delivery_count, published_ms;
+                           a body above V2M_AMQP_BODY_MAX comes as an empty
+                           one */
     V2M_AMQP_ACK,       /* tag, multiple: published messages are confirmed */
     V2M_AMQP_NACK,      /* tag, multiple: the broker gave up on them */
     V2M_AMQP_RETURN,    /* message_id: unroutable; its ACK follows */
@@ -107,6 +108,7 @@ typedef struct {
     uint64_t              tag;
     int                   multiple;
     int                   delivery_count; /* earlier deliveries, if known */
+    int64_t               published_ms;   /* since the epoch; 0: unknown */
     const char           *body;           /* valid until the next call */
     size_t                length;
     char                  message_id[V2M_AMQP_MESSAGE_ID_MAX + 1];

@@ -33,6 +33,9 @@
 #define V2M_AMQP_MAIN 1
 #define V2M_AMQP_SIDE 2
 
+/* The header that tells when a message was published, in ms since the epoch. */
+#define V2M_AMQP_PUBLISHED "published_ms"
+
 struct v2m_amqp_s {
     amqp_connection_state_t connection;
     int                     timeout_ms;

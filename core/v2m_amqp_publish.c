@@ -3,6 +3,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "v2m_pause.h"
+
 
 int
 v2m_amqp_confirms(v2m_amqp_t *amqp, v2m_error_t *error)
@@ -78,6 +80,7 @@ v2m_amqp_publish(v2m_amqp_t *amqp, const char *queue, const char *body,
 {
     int                     rc, status;
     amqp_basic_publish_t    method;
+    amqp_table_entry_t      published;
     amqp_basic_properties_t properties;
 
     if (strlen(queue) > V2M_AMQP_QUEUE_MAX || length > V2M_AMQP_BODY_MAX
@@ -104,6 +107,15 @@ v2m_amqp_publish(v2m_amqp_t *amqp, const char *queue, const char *body,
     properties.delivery_mode = AMQP_DELIVERY_PERSISTENT;
     properties.content_type = amqp_cstring_bytes("application/json");
     properties.timestamp = (uint64_t) time(NULL);
+
+    /* the timestamp is in seconds */
+    published.key = amqp_cstring_bytes(V2M_AMQP_PUBLISHED);
+    published.value.kind = AMQP_FIELD_KIND_I64;
+    published.value.value.i64 = v2m_wall_ms();
+
+    properties._flags |= AMQP_BASIC_HEADERS_FLAG;
+    properties.headers.num_entries = 1;
+    properties.headers.entries = &published;
 
     if (*message_id != '\0') {
         properties._flags |= AMQP_BASIC_MESSAGE_ID_FLAG;

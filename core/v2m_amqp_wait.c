@@ -8,29 +8,31 @@
 #include "v2m_socket.h"
 
 
-static int
-v2m_amqp_delivery_count(const amqp_basic_properties_t *properties)
+/* The header of that name, 0: there is none that is a whole number. */
+static int64_t
+v2m_amqp_header(const amqp_basic_properties_t *properties, const char *name)
 {
     int                 i;
+    size_t              length;
     amqp_table_entry_t *entry;
 
     if (!(properties->_flags & AMQP_BASIC_HEADERS_FLAG)) {
         return 0;
     }
 
+    length = strlen(name);
+
     for (i = 0; i < properties->headers.num_entries; i++) {
         entry = &properties->headers.entries[i];
 
-        if (entry->key.len != sizeof("x-delivery-count") - 1
-            || memcmp(entry->key.bytes, "x-delivery-count", entry->key.len)
-                   != 0)
-        {
+        if (entry->key.len != length
+            || memcmp(entry->key.bytes, name, length) != 0) {
             continue;
         }
 
         switch (entry->value.kind) {
         case AMQP_FIELD_KIND_I64:
-            return (int) entry->value.value.i64;
+            return entry->value.value.i64;
         case AMQP_FIELD_KIND_I32:
             return entry->value.value.i32;
         case AMQP_FIELD_KIND_I16:
@@ -46,13 +48,31 @@ v2m_amqp_delivery_count(const amqp_basic_properties_t *properties)
 }
 
 
+/* When the message was published; other producers may tell the second only. */
+static int64_t
+v2m_amqp_published_ms(const amqp_basic_properties_t *properties)
+{
+    int64_t published;
+
+    published = v2m_amqp_header(properties, V2M_AMQP_PUBLISHED);
+
+    if (published == 0 && (properties->_flags & AMQP_BASIC_TIMESTAMP_FLAG)
+        && properties->timestamp < INT64_MAX / 1000)
+    {
+        published = (int64_t) properties->timestamp * 1000;
+    }
+
+    return published;
+}
+
+
 /* The frame after the method: size and properties of the message. */
 static int
 v2m_amqp_take_header(v2m_amqp_t *amqp, const amqp_frame_t *frame,
                      v2m_error_t *error)
 {
-    int                            count;
     char                          *body;
+    int64_t                        count;
     v2m_amqp_event_t              *incoming;
     const amqp_basic_properties_t *properties;
 
@@ -67,10 +87,12 @@ v2m_amqp_take_header(v2m_amqp_t *amqp, const amqp_frame_t *frame,
                  (const char *) properties->message_id.bytes);
     }
 
-    count = v2m_amqp_delivery_count(properties);
+    count = v2m_amqp_header(properties, "x-delivery-count");
     if (count > incoming->delivery_count) {
-        incoming->delivery_count = count;
+        incoming->delivery_count = (int) count;
     }
+
+    incoming->published_ms = v2m_amqp_published_ms(properties);
 
     if (amqp->body_size > amqp->body_capacity
         && amqp->body_size <= V2M_AMQP_BODY_MAX)

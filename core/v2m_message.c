@@ -66,31 +66,6 @@ v2m_message_take_username(v2m_message_t *message, const json_t *value,
 }
 
 
-void
-v2m_message_set_trace(v2m_message_t *message, const char *text, size_t length)
-{
-    size_t i;
-
-    static const char form[] =
-        "hh-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh";
-    static const char digits[] = "0123456789abcdef";
-
-    if (length != V2M_MESSAGE_TRACEPARENT) {
-        return;
-    }
-
-    for (i = 0; i < V2M_MESSAGE_TRACEPARENT; i++) {
-        if (form[i] == 'h' ? memchr(digits, text[i], sizeof(digits) - 1) == NULL
-                           : text[i] != '-')
-        {
-            return;
-        }
-    }
-
-    memcpy(message->traceparent, text, V2M_MESSAGE_TRACEPARENT);
-}
-
-
 /* The fields that other producers do not send. */
 static int
 v2m_message_take_extras(v2m_message_t *message, const json_t *name,
@@ -123,7 +98,7 @@ static int
 v2m_message_take(v2m_message_t *message, const json_t *root, v2m_error_t *error)
 {
     int     rc;
-    json_t *mp3_fid;
+    json_t *mp3_fid, *trace;
 
     if (!json_is_object(root)) {
         return v2m_error_set(error, V2M_INVALID,
@@ -154,9 +129,10 @@ v2m_message_take(v2m_message_t *message, const json_t *root, v2m_error_t *error)
     }
 
     message->ours = json_is_number(json_object_get(root, "version"));
-    v2m_message_set_trace(
-        message, json_string_value(json_object_get(root, "traceparent")),
-        json_string_length(json_object_get(root, "traceparent")));
+
+    trace = json_object_get(root, "traceparent");
+    v2m_trace_parse(message->traceparent, json_string_value(trace),
+                    json_string_length(trace));
 
     return v2m_message_take_extras(message, json_object_get(root, "name"),
                                    json_object_get(root, "error"), error);

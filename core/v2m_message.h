@@ -16,18 +16,18 @@
 
 #include "v2m_error.h"
 #include "v2m_id.h"
+#include "v2m_trace.h"
 
-#define V2M_MESSAGE_VERSION     1
-#define V2M_MESSAGE_TRACEPARENT 55 /* 00-TRACE-SPAN-FLAGS */
+#define V2M_MESSAGE_VERSION 1
 
 typedef struct {
-    v2m_id_t video_fid;
-    v2m_id_t mp3_fid;                                  /* empty: null */
-    char    *username;                                 /* malloc'ed */
-    char    *name;                                     /* malloc'ed or NULL */
-    char    *error;                                    /* malloc'ed or NULL */
-    char     traceparent[V2M_MESSAGE_TRACEPARENT + 1]; /* or "" */
-    int      ours; /* read: it has a version, and had a job's record */
+    v2m_id_t          video_fid;
+    v2m_id_t          mp3_fid;  /* empty: null */
+    char             *username; /* malloc'ed */
+    char             *name;     /* malloc'ed or NULL */
+    char             *error;    /* malloc'ed or NULL */
+    v2m_traceparent_t traceparent;
+    int               ours; /* read: it has a version, and had a job's record */
 } v2m_message_t;
 
 /*
@@ -37,12 +37,6 @@ typedef struct {
  */
 int v2m_message_parse(v2m_message_t *message, const char *text, size_t length,
                       v2m_error_t *error);
-
-/* Takes over a traceparent: VERSION-TRACE-SPAN-FLAGS in lower-case hex digits
- * (https://www.w3.org/TR/trace-context/).  One that is malformed is as good as
- * none. */
-void v2m_message_set_trace(v2m_message_t *message, const char *text,
-                           size_t length);
 
 /* Malloc'ed JSON text, or NULL when out of memory. */
 char *v2m_message_format(const v2m_message_t *message);

@@ -442,14 +442,37 @@ v2m_mongo_insert_made(v2m_mongo_t *mongo, const char *database,
 }
 
 
+/* Gives each document to the caller, and destroys the cursor. */
+static int
+v2m_mongo_read(mongoc_cursor_t *cursor, const char *what,
+               v2m_mongo_each_pt each, void *data, v2m_error_t *error)
+{
+    int           rc;
+    bson_error_t  failure;
+    const bson_t *document;
+
+    rc = V2M_OK;
+
+    while (rc == V2M_OK && mongoc_cursor_next(cursor, &document)) {
+        rc = each(data, document, error);
+    }
+
+    if (rc == V2M_OK && mongoc_cursor_error(cursor, &failure)) {
+        rc = v2m_mongo_failed(error, what, &failure);
+    }
+
+    mongoc_cursor_destroy(cursor);
+
+    return rc;
+}
+
+
 int
 v2m_mongo_find(v2m_mongo_t *mongo, const char *database, const char *collection,
                const bson_t *filter, const bson_t *opts, v2m_mongo_each_pt each,
                void *data, v2m_error_t *error)
 {
     int                  rc;
-    bson_error_t         failure;
-    const bson_t        *document;
     mongoc_client_t     *client;
     mongoc_cursor_t     *cursor;
     mongoc_collection_t *source;
@@ -462,17 +485,36 @@ v2m_mongo_find(v2m_mongo_t *mongo, const char *database, const char *collection,
     source = mongoc_client_get_collection(client, database, collection);
     cursor = mongoc_collection_find_with_opts(source, filter, opts, NULL);
 
-    rc = V2M_OK;
+    rc = v2m_mongo_read(cursor, "find", each, data, error);
 
-    while (rc == V2M_OK && mongoc_cursor_next(cursor, &document)) {
-        rc = each(data, document, error);
+    mongoc_collection_destroy(source);
+    mongoc_client_pool_push(mongo->pool, client);
+
+    return rc;
+}
+
+
+int
+v2m_mongo_aggregate(v2m_mongo_t *mongo, const char *database,
+                    const char *collection, const bson_t *pipeline,
+                    v2m_mongo_each_pt each, void *data, v2m_error_t *error)
+{
+    int                  rc;
+    mongoc_client_t     *client;
+    mongoc_cursor_t     *cursor;
+    mongoc_collection_t *source;
+
+    client = v2m_mongo_pop(mongo, error);
+    if (client == NULL) {
+        return V2M_UNAVAILABLE;
     }
 
-    if (rc == V2M_OK && mongoc_cursor_error(cursor, &failure)) {
-        rc = v2m_mongo_failed(error, "find", &failure);
-    }
+    source = mongoc_client_get_collection(client, database, collection);
+    cursor = mongoc_collection_aggregate(source, MONGOC_QUERY_NONE, pipeline,
+                                         NULL, NULL);
 
-    mongoc_cursor_destroy(cursor);
+    rc = v2m_mongo_read(cursor, "aggregate", each, data, error);
+
     mongoc_collection_destroy(source);
     mongoc_client_pool_push(mongo->pool, client);
 

@@ -79,6 +79,11 @@ int v2m_mongo_find(v2m_mongo_t *mongo, const char *database,
                    const bson_t *opts, v2m_mongo_each_pt each, void *data,
                    v2m_error_t *error);
 
+/* The same for the documents that a pipeline, {pipeline: [stages]}, makes. */
+int v2m_mongo_aggregate(v2m_mongo_t *mongo, const char *database,
+                        const char *collection, const bson_t *pipeline,
+                        v2m_mongo_each_pt each, void *data, v2m_error_t *error);
+
 /*
  * Updates at most one document.  opts may be NULL or hold {upsert: true}.
  * *matched (may be NULL) is the number of documents the filter met.

@@ -5,27 +5,34 @@
 
 
 static int64_t
-v2m_pause_read(clockid_t clock)
+v2m_pause_read_us(clockid_t clock)
 {
     struct timespec now;
 
     clock_gettime(clock, &now);
 
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 
 int64_t
 v2m_clock_ms(void)
 {
-    return v2m_pause_read(CLOCK_MONOTONIC);
+    return v2m_pause_read_us(CLOCK_MONOTONIC) / 1000;
+}
+
+
+int64_t
+v2m_clock_us(void)
+{
+    return v2m_pause_read_us(CLOCK_MONOTONIC);
 }
 
 
 int64_t
 v2m_wall_ms(void)
 {
-    return v2m_pause_read(CLOCK_REALTIME);
+    return v2m_pause_read_us(CLOCK_REALTIME) / 1000;
 }
 
 

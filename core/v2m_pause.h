@@ -11,6 +11,9 @@
  * anything.  Any thread. */
 int64_t v2m_clock_ms(void);
 
+/* The same in microseconds. */
+int64_t v2m_clock_us(void);
+
 /* Milliseconds since the epoch, UTC, as records tell times.  Any thread. */
 int64_t v2m_wall_ms(void);
 

@@ -41,23 +41,27 @@ typedef TAILQ_HEAD(v2m_publisher_list_s,
                    v2m_publisher_message_s) v2m_publisher_list_t;
 
 struct v2m_publisher_s {
-    pthread_t              thread;
-    char                  *url;
-    char                  *queue;
-    char                  *name;
-    int                    delivery_limit;
-    int                    confirm_timeout_ms;
-    size_t                 capacity;
-    v2m_publisher_state_pt state;
-    void                  *state_data;
-    int                    wake_fd;
+    pthread_t               thread;
+    char                   *url;
+    char                   *queue;
+    char                   *name;
+    int                     delivery_limit;
+    int                     confirm_timeout_ms;
+    size_t                  capacity;
+    v2m_publisher_state_pt  state;
+    v2m_publisher_event_pt  event;
+    v2m_publisher_depths_pt depths;
+    void                   *data; /* of these three */
+    int                     wake_fd;
 
     /* under the mutex */
     pthread_mutex_t      mutex;
     int                  connected;
     int                  blocked;
     int                  stopping;
-    size_t               count; /* waiting and in flight */
+    size_t               count;  /* waiting and in flight */
+    const char *const   *queues; /* to be measured; NULL: none are */
+    size_t               queue_count;
     v2m_publisher_list_t waiting;
 
     /* the thread's own */
@@ -84,15 +88,32 @@ v2m_publisher_wake(v2m_publisher_t *publisher)
 
 
 static void
+v2m_publisher_note(v2m_publisher_t *publisher, v2m_publisher_event_t event)
+{
+    if (publisher->event != NULL) {
+        publisher->event(publisher->data, event);
+    }
+}
+
+
+/* The message came to this end; the error is of all but the confirmed ones. */
+static void
 v2m_publisher_finish(v2m_publisher_t         *publisher,
-                     v2m_publisher_message_t *message, int rc,
-                     const v2m_error_t *error)
+                     v2m_publisher_message_t *message,
+                     v2m_publisher_event_t end, const v2m_error_t *error)
 {
     pthread_mutex_lock(&publisher->mutex);
     publisher->count--;
     pthread_mutex_unlock(&publisher->mutex);
 
-    message->done(message->data, rc, rc == V2M_OK ? NULL : error);
+    v2m_publisher_note(publisher, end);
+
+    if (end == V2M_PUBLISHER_CONFIRMED) {
+        message->done(message->data, V2M_OK, NULL);
+
+    } else {
+        message->done(message->data, V2M_UNAVAILABLE, error);
+    }
 
     free(message);
 }
@@ -106,7 +127,7 @@ v2m_publisher_finish_all(v2m_publisher_t *publisher, v2m_publisher_list_t *list,
 
     while ((message = TAILQ_FIRST(list)) != NULL) {
         TAILQ_REMOVE(list, message, link);
-        v2m_publisher_finish(publisher, message, V2M_UNAVAILABLE, error);
+        v2m_publisher_finish(publisher, message, V2M_PUBLISHER_LOST, error);
     }
 }
 
@@ -154,10 +175,24 @@ static void
 v2m_publisher_set_state(v2m_publisher_t *publisher, int connected, int blocked,
                         const v2m_error_t *error)
 {
+    int was_connected, was_blocked;
+
     pthread_mutex_lock(&publisher->mutex);
+    was_connected = publisher->connected;
+    was_blocked = publisher->blocked;
     publisher->connected = connected;
     publisher->blocked = blocked;
     pthread_mutex_unlock(&publisher->mutex);
+
+    if (was_blocked != blocked) {
+        v2m_publisher_note(publisher, blocked ? V2M_PUBLISHER_BLOCKED
+                                              : V2M_PUBLISHER_UNBLOCKED);
+    }
+
+    if (was_connected != connected) {
+        v2m_publisher_note(publisher, connected ? V2M_PUBLISHER_CONNECTED
+                                                : V2M_PUBLISHER_DISCONNECTED);
+    }
 
     if (publisher->state == NULL) {
         return;
@@ -167,11 +202,11 @@ v2m_publisher_set_state(v2m_publisher_t *publisher, int connected, int blocked,
 
     if (error == NULL) {
         publisher->trouble.text[0] = '\0';
-        publisher->state(publisher->state_data, NULL);
+        publisher->state(publisher->data, NULL);
 
     } else if (strcmp(error->text, publisher->trouble.text) != 0) {
         publisher->trouble = *error;
-        publisher->state(publisher->state_data, error);
+        publisher->state(publisher->data, error);
     }
 }
 
@@ -229,18 +264,18 @@ v2m_publisher_settle(v2m_publisher_t         *publisher,
     if (type == V2M_AMQP_NACK) {
         v2m_error_set(&error, V2M_UNAVAILABLE,
                       "RabbitMQ could not take the message");
+        v2m_publisher_finish(publisher, message, V2M_PUBLISHER_NACKED, &error);
 
     } else if (message->returned) {
         publisher->unroutable = 1;
         v2m_error_set(&error, V2M_UNAVAILABLE, "the queue \"%s\" was not there",
                       publisher->queue);
+        v2m_publisher_finish(publisher, message, V2M_PUBLISHER_RETURNED,
+                             &error);
 
     } else {
-        v2m_publisher_finish(publisher, message, V2M_OK, NULL);
-        return;
+        v2m_publisher_finish(publisher, message, V2M_PUBLISHER_CONFIRMED, NULL);
     }
-
-    v2m_publisher_finish(publisher, message, V2M_UNAVAILABLE, &error);
 }
 
 
@@ -333,10 +368,47 @@ v2m_publisher_expire(v2m_publisher_t *publisher)
                       publisher->confirm_timeout_ms);
 
         TAILQ_REMOVE(&publisher->in_flight, message, link);
-        v2m_publisher_finish(publisher, message, V2M_UNAVAILABLE, &error);
+        v2m_publisher_finish(publisher, message, V2M_PUBLISHER_EXPIRED, &error);
     }
 
     return V2M_PUBLISHER_IDLE_MS;
+}
+
+
+/* Asks about the queues that somebody wants to know of. */
+static int
+v2m_publisher_depths(v2m_publisher_t *publisher, v2m_error_t *error)
+{
+    int                rc;
+    size_t             i, count;
+    int64_t            messages[V2M_PUBLISHER_QUEUES];
+    const char *const *queues;
+
+    pthread_mutex_lock(&publisher->mutex);
+    queues = publisher->blocked ? NULL : publisher->queues;
+    count = publisher->queue_count;
+    publisher->queues = NULL;
+    pthread_mutex_unlock(&publisher->mutex);
+
+    if (queues == NULL) {
+        return V2M_OK;
+    }
+
+    for (i = 0; i < count; i++) {
+        rc = v2m_amqp_depth(publisher->amqp, queues[i], &messages[i], error);
+
+        if (rc == V2M_UNAVAILABLE) {
+            return rc;
+        }
+
+        if (rc != V2M_OK) {
+            messages[i] = -1;
+        }
+    }
+
+    publisher->depths(publisher->data, messages);
+
+    return V2M_OK;
 }
 
 
@@ -355,6 +427,11 @@ v2m_publisher_serve(v2m_publisher_t *publisher, v2m_error_t *error)
         }
 
         rc = v2m_publisher_publish(publisher, error);
+
+        if (rc == V2M_OK) {
+            rc = v2m_publisher_depths(publisher, error);
+        }
+
         if (rc != V2M_OK) {
             return rc;
         }
@@ -543,7 +620,9 @@ v2m_publisher_start(v2m_publisher_t              **result,
     publisher->confirm_timeout_ms = options->confirm_timeout_ms;
     publisher->capacity = options->capacity;
     publisher->state = options->state;
-    publisher->state_data = options->state_data;
+    publisher->event = options->event;
+    publisher->depths = options->depths;
+    publisher->data = options->data;
     publisher->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 
     pthread_mutex_init(&publisher->mutex, NULL);
@@ -653,6 +732,24 @@ v2m_publisher_send(v2m_publisher_t *publisher, const char *body, size_t length,
     }
 
     return rc;
+}
+
+
+void
+v2m_publisher_measure(v2m_publisher_t *publisher, const char *const *queues,
+                      size_t count)
+{
+    pthread_mutex_lock(&publisher->mutex);
+
+    if (publisher->connected && publisher->depths != NULL) {
+        publisher->queues = queues;
+        publisher->queue_count =
+            count < V2M_PUBLISHER_QUEUES ? count : V2M_PUBLISHER_QUEUES;
+    }
+
+    pthread_mutex_unlock(&publisher->mutex);
+
+    v2m_publisher_wake(publisher);
 }
 
 

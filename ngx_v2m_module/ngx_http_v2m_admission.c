@@ -207,8 +207,9 @@ ngx_http_v2m_admission_quota(ngx_http_v2m_upload_t *upload,
                      "limit (v2m_quota_jobs)%Z",
                      usage->jobs, upload->quota.jobs);
 
-        return ngx_http_v2m_problem(upload->request, NGX_HTTP_TOO_MANY_REQUESTS,
-                                    (char *) text);
+        return ngx_http_v2m_over_limit(
+            upload->request, NGX_HTTP_V2M_COUNT_REFUSED_JOBS,
+            NGX_HTTP_TOO_MANY_REQUESTS, (char *) text);
     }
 
     if (upload->quota.bytes <= 0) {
@@ -239,8 +240,9 @@ ngx_http_v2m_quota_exceeded(ngx_http_v2m_upload_t *upload)
                  "are left: delete jobs to make room%Z",
                  upload->quota.bytes, ngx_max(upload->room, 0));
 
-    return ngx_http_v2m_problem(
-        upload->request, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, (char *) text);
+    return ngx_http_v2m_over_limit(
+        upload->request, NGX_HTTP_V2M_COUNT_REFUSED_BYTES,
+        NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, (char *) text);
 }
 
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ngx_http_v2m_metrics.h"
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_response.h"
 #include "ngx_http_v2m_task.h"
@@ -591,6 +592,7 @@ ngx_http_v2m_download_process(ngx_http_v2m_download_t *download)
 
     if (!download->failed) {
         rc = ngx_http_v2m_download_output(download);
+        ngx_http_v2m_metrics_sent(r);
 
         if (rc == NGX_DONE) {
             /* a delayed event (limit_rate) goes on by its timer alone */

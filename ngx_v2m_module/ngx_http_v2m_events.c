@@ -145,15 +145,18 @@ ngx_http_v2m_events_refuse(ngx_http_request_t *r, ngx_int_t rc)
 {
     switch (rc) {
     case NGX_BUSY:
-        return ngx_http_v2m_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                    "too many clients watch jobs, try again "
-                                    "later");
+        return ngx_http_v2m_over_limit(r, NGX_HTTP_V2M_COUNT_REFUSED_STREAMS,
+                                       NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "too many clients watch jobs, try again "
+                                       "later");
 
     case NGX_DECLINED:
-        return ngx_http_v2m_problem(r, NGX_HTTP_TOO_MANY_REQUESTS,
-                                    "you watch your jobs too many times "
-                                    "(v2m_events_max_per_user): close one of "
-                                    "the others");
+        return ngx_http_v2m_over_limit(
+            r, NGX_HTTP_V2M_COUNT_REFUSED_USERS_STREAMS,
+            NGX_HTTP_TOO_MANY_REQUESTS,
+            "you watch your jobs too many times "
+            "(v2m_events_max_per_user): close one of "
+            "the others");
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

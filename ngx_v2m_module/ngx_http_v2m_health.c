@@ -125,9 +125,10 @@ ngx_http_v2m_ready_handler(ngx_http_request_t *r)
                                              probe->run, probe->finished, probe)
                 != NGX_OK)
             {
-                return ngx_http_v2m_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                            "the service is busy, try again "
-                                            "later");
+                return ngx_http_v2m_over_limit(
+                    r, NGX_HTTP_V2M_COUNT_REFUSED_POOL,
+                    NGX_HTTP_SERVICE_UNAVAILABLE,
+                    "the service is busy, try again later");
             }
 
             probe->running = 1;

@@ -224,6 +224,7 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
     login = ngx_http_v2m_task_data(task);
 
     if (r->headers_in.authorization == NULL) {
+        ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_LOGIN_MISSING, 1);
         return ngx_http_v2m_problem(r, NGX_HTTP_UNAUTHORIZED,
                                     "missing credentials");
     }
@@ -233,6 +234,7 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
         break;
 
     case NGX_DECLINED:
+        ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_LOGIN_WRONG, 1);
         return ngx_http_v2m_problem(r, NGX_HTTP_UNAUTHORIZED,
                                     "invalid credentials");
 
@@ -266,6 +268,7 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
     if (rc != NGX_DONE) {
         ngx_explicit_memzero(login->password, sizeof(login->password));
         ngx_http_v2m_try_undo(&login->attempt);
+        ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_LOGIN_ERROR, 1);
     }
 
     return rc;
@@ -374,9 +377,14 @@ ngx_http_v2m_login_done(ngx_http_request_t *r, void *data, int rc,
 
     if (rc == V2M_OK) {
         ngx_http_v2m_try_succeeded(&login->attempt);
+        ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_LOGIN_GOOD, 1);
 
-    } else if (rc != V2M_DENIED && rc != V2M_INVALID) {
+    } else if (rc == V2M_DENIED || rc == V2M_INVALID) {
+        ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_LOGIN_WRONG, 1);
+
+    } else {
         ngx_http_v2m_try_undo(&login->attempt);
+        ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_LOGIN_ERROR, 1);
     }
 
     if (gone) {

@@ -409,7 +409,10 @@ ngx_http_v2m_limit_refuse(ngx_http_request_t *r, ngx_uint_t kind,
     ngx_snprintf(text, sizeof(text),
                  "too many failed logins, try again in %ui s%Z", seconds);
 
-    return ngx_http_v2m_problem(r, NGX_HTTP_TOO_MANY_REQUESTS, (char *) text);
+    ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_LOGIN_LIMITED, 1);
+
+    return ngx_http_v2m_over_limit(r, NGX_HTTP_V2M_COUNT_REFUSED_LOGINS,
+                                   NGX_HTTP_TOO_MANY_REQUESTS, (char *) text);
 }
 
 

@@ -6,6 +6,7 @@
 
 #include <malloc.h>
 
+#include "ngx_http_v2m_metrics.h"
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_publish.h"
 #include "v2m_gridfs.h"
@@ -306,6 +307,7 @@ ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf->handler = ngx_http_v2m_endpoint_handler;
     lcf->endpoint = cmd->post;
+    lcf->endpoint_number = ngx_http_v2m_metrics_endpoint(&cmd->name);
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_v2m_module);
     mcf->endpoints = 1;
@@ -509,6 +511,7 @@ ngx_http_v2m_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->endpoint == NULL && (clcf->noname || clcf->lmt_excpt)) {
         conf->endpoint = prev->endpoint;
+        conf->endpoint_number = prev->endpoint_number;
 
         if (clcf->lmt_excpt && clcf->handler == NULL && conf->endpoint) {
             clcf->handler = ngx_http_v2m_endpoint_handler;
@@ -594,6 +597,8 @@ ngx_http_v2m_init_process(ngx_cycle_t *cycle)
     if (mcf == NULL || !mcf->tokens) {
         return NGX_OK;
     }
+
+    ngx_http_v2m_metrics_start(cycle);
 
 #ifdef M_ARENA_MAX
     /* else each thread of the pools keeps the largest command it ever sent in

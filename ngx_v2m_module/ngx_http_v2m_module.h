@@ -15,6 +15,7 @@
 #include "v2m_mongo.h"
 #include "v2m_token.h"
 #include "v2m_token_cache.h"
+#include "v2m_trace.h"
 #include "v2m_users.h"
 
 typedef struct ngx_http_v2m_publisher_s ngx_http_v2m_publisher_t;
@@ -25,7 +26,9 @@ typedef struct ngx_http_v2m_request_s   ngx_http_v2m_request_t;
 typedef struct {
     char *mongo_uri;
     char *amqp_url;
-    char *video_queue;
+    char *video_queue; /* one of these: */
+    char *queues[4];   /* that the metrics tell of: of videos, of MP3s, and
+                          those of their dead letters */
     char *mysql_host;
     char *mysql_user;
     char *mysql_password;
@@ -76,6 +79,7 @@ typedef struct {
 
 typedef struct {
     const ngx_http_v2m_endpoint_t *endpoint; /* NULL: another's location */
+    ngx_uint_t                     endpoint_number; /* for the metrics */
 
     ngx_flag_t problem_details; /* NGX_CONF_UNSET: where an endpoint is */
     size_t     chunk_size;      /* of the files written, bytes */
@@ -93,8 +97,14 @@ typedef struct {
     void                   *upload;   /* see ngx_http_v2m_upload.h */
     void                   *download; /* see ngx_http_v2m_download.c */
 
+    ngx_uint_t endpoint; /* in progress, by its number; 0: none */
+    ngx_uint_t refusal;  /* what counts it, see ngx_http_v2m_over_limit() */
+    off_t      sent;     /* of a download's body, counted */
+
     v2m_claims_t claims; /* username NULL: not authenticated */
     v2m_id_t     job;    /* the job that the request is about, or empty */
+
+    v2m_traceparent_t trace; /* empty: not asked for yet */
 
     /* the error that we found; see ngx_http_v2m_problem.c */
     ngx_uint_t  problem; /* its status, 0: none */
@@ -116,6 +126,7 @@ extern ngx_module_t ngx_http_v2m_module;
 extern ngx_module_t ngx_http_v2m_auth_module;
 extern ngx_module_t ngx_http_v2m_keys_module;
 extern ngx_module_t ngx_http_v2m_login_module;
+extern ngx_module_t ngx_http_v2m_metrics_module;
 extern ngx_module_t ngx_http_v2m_quota_module;
 extern ngx_module_t ngx_http_v2m_revocation_module;
 extern ngx_module_t ngx_http_v2m_webhook_module;
@@ -162,7 +173,11 @@ const char *ngx_http_v2m_owner(ngx_http_request_t *r);
 void ngx_http_v2m_note_administrator(ngx_http_request_t *r, const char *done,
                                      const char *username, const v2m_id_t job);
 
-/* Adds $v2m_user, $v2m_job and $v2m_claim_NAME. */
+/* The request's traceparent, that of its header or a new one; NULL: out of
+ * memory. */
+const char *ngx_http_v2m_traceparent(ngx_http_request_t *r);
+
+/* Adds $v2m_user, $v2m_job and the others. */
 ngx_int_t ngx_http_v2m_add_variables(ngx_conf_t *cf);
 
 /*

@@ -83,6 +83,22 @@ ngx_http_v2m_problem(ngx_http_request_t *r, ngx_int_t status,
 
 
 ngx_int_t
+ngx_http_v2m_over_limit(ngx_http_request_t *r, ngx_http_v2m_counter_t refusal,
+                        ngx_int_t status, const char *detail)
+{
+    ngx_http_v2m_ctx_t *ctx;
+
+    ctx = ngx_http_v2m_get_ctx(r);
+
+    if (ctx != NULL) {
+        ctx->refusal = refusal;
+    }
+
+    return ngx_http_v2m_problem(r, status, detail);
+}
+
+
+ngx_int_t
 ngx_http_v2m_method_not_allowed(ngx_http_request_t *r, const char *allow)
 {
     ngx_http_v2m_ctx_t *ctx;
@@ -118,9 +134,10 @@ ngx_http_v2m_failure(ngx_http_request_t *r, const char *operation, int rc,
     case V2M_UNAVAILABLE:
         ngx_log_error(NGX_LOG_ERR, log, 0, "v2m: could not %s: %s", operation,
                       error->text);
-        return ngx_http_v2m_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                    "a backend of the service is away, "
-                                    "try again later");
+        return ngx_http_v2m_over_limit(r, NGX_HTTP_V2M_COUNT_REFUSED_BACKEND,
+                                       NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "a backend of the service is away, "
+                                       "try again later");
 
     case V2M_FULL:
         ngx_log_error(NGX_LOG_ERR, log, 0, "v2m: could not %s: %s", operation,

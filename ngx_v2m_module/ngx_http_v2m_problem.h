@@ -10,11 +10,17 @@
 #ifndef NGX_HTTP_V2M_PROBLEM_H
 #define NGX_HTTP_V2M_PROBLEM_H
 
-#include "ngx_http_v2m_module.h"
+#include "ngx_http_v2m_metrics.h"
 
 /* Sets the detail of the request's error (copied) and returns the status. */
 ngx_int_t ngx_http_v2m_problem(ngx_http_request_t *r, ngx_int_t status,
                                const char *detail);
+
+/* The same for a limit, by which the refusal is counted: one of
+ * NGX_HTTP_V2M_COUNT_REFUSED_*. */
+ngx_int_t ngx_http_v2m_over_limit(ngx_http_request_t    *r,
+                                  ngx_http_v2m_counter_t refusal,
+                                  ngx_int_t status, const char *detail);
 
 /* 405 with an Allow header; allow: static text such as "GET, HEAD". */
 ngx_int_t ngx_http_v2m_method_not_allowed(ngx_http_request_t *r,

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "ngx_http_v2m_metrics.h"
 #include "v2m_publisher.h"
 
 /* Messages of one worker process that wait for their confirm, at most. */
@@ -38,6 +39,8 @@ struct ngx_http_v2m_publisher_s {
 static void ngx_http_v2m_publish_done(void *data, int rc,
                                       const v2m_error_t *error);
 static void ngx_http_v2m_publish_state(void *data, const v2m_error_t *error);
+static void ngx_http_v2m_publish_note(void *data, v2m_publisher_event_t event);
+static void ngx_http_v2m_publish_depths(void *data, const int64_t *messages);
 static void ngx_http_v2m_publish_wake(ngx_http_v2m_publisher_t *publisher);
 static void ngx_http_v2m_publish_event(ngx_event_t *event);
 static void ngx_http_v2m_publish_ignore(ngx_event_t *event);
@@ -112,7 +115,9 @@ ngx_http_v2m_publisher_init(ngx_cycle_t *cycle, ngx_http_v2m_main_conf_t *mcf)
     options.confirm_timeout_ms = mcf->confirm_timeout;
     options.capacity = NGX_HTTP_V2M_PUBLISH_CAPACITY;
     options.state = ngx_http_v2m_publish_state;
-    options.state_data = publisher;
+    options.event = ngx_http_v2m_publish_note;
+    options.depths = ngx_http_v2m_publish_depths;
+    options.data = publisher;
 
     /* nginx's signals are for its main thread */
 
@@ -160,6 +165,14 @@ ngx_http_v2m_publisher_exit(ngx_http_v2m_publisher_t *publisher)
 }
 
 
+void
+ngx_http_v2m_publisher_measure(ngx_http_v2m_publisher_t *publisher,
+                               const char *const *queues, size_t count)
+{
+    v2m_publisher_measure(publisher->publisher, queues, count);
+}
+
+
 ngx_uint_t
 ngx_http_v2m_publisher_ready(ngx_http_v2m_publisher_t *publisher)
 {
@@ -192,12 +205,17 @@ ngx_http_v2m_publish(ngx_http_request_t *r, const char *body,
         return NGX_DECLINED;
     }
 
+    /* before the publisher's thread can be done with it */
+    ngx_http_v2m_gauge(NGX_HTTP_V2M_GAUGE_PUBLISHING, 1);
+
     if (v2m_publisher_send(mcf->publisher->publisher, body, strlen(body),
                            message_id, ngx_http_v2m_publish_done, publish,
                            error)
         != V2M_OK)
     {
         ngx_http_v2m_pending_cancel(&publish->pending);
+        ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_UNSENT, 1);
+        ngx_http_v2m_gauge(NGX_HTTP_V2M_GAUGE_PUBLISHING, -1);
         free(publish);
         return NGX_DECLINED;
     }
@@ -214,6 +232,7 @@ ngx_http_v2m_publish_done(void *data, int rc, const v2m_error_t *error)
     ngx_http_v2m_publisher_t *publisher = publish->publisher;
 
     publish->rc = rc;
+    ngx_http_v2m_gauge(NGX_HTTP_V2M_GAUGE_PUBLISHING, -1);
 
     if (error != NULL) {
         publish->error = *error;
@@ -246,6 +265,42 @@ ngx_http_v2m_publish_state(void *data, const v2m_error_t *error)
     pthread_mutex_unlock(&publisher->mutex);
 
     ngx_http_v2m_publish_wake(publisher);
+}
+
+
+/* On the publisher's thread. */
+static void
+ngx_http_v2m_publish_note(void *data, v2m_publisher_event_t event)
+{
+    switch (event) {
+    case V2M_PUBLISHER_CONNECTED:
+        ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_CONNECTS, 1);
+        ngx_http_v2m_gauge(NGX_HTTP_V2M_GAUGE_CONNECTED, 1);
+        break;
+
+    case V2M_PUBLISHER_DISCONNECTED:
+        ngx_http_v2m_gauge(NGX_HTTP_V2M_GAUGE_CONNECTED, -1);
+        break;
+
+    case V2M_PUBLISHER_BLOCKED:
+        ngx_http_v2m_gauge(NGX_HTTP_V2M_GAUGE_BLOCKED, 1);
+        break;
+
+    case V2M_PUBLISHER_UNBLOCKED:
+        ngx_http_v2m_gauge(NGX_HTTP_V2M_GAUGE_BLOCKED, -1);
+        break;
+
+    default:
+        ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_CONFIRMED + event, 1);
+    }
+}
+
+
+/* On the publisher's thread. */
+static void
+ngx_http_v2m_publish_depths(void *data, const int64_t *messages)
+{
+    ngx_http_v2m_metrics_depths(messages);
 }
 
 

@@ -16,6 +16,11 @@ ngx_int_t ngx_http_v2m_publisher_init(ngx_cycle_t              *cycle,
 /* Stops it; NULL is allowed. */
 void ngx_http_v2m_publisher_exit(ngx_http_v2m_publisher_t *publisher);
 
+/* Asks how many messages wait in some queues; the answer goes to
+ * ngx_http_v2m_metrics_depths(), on the publisher's thread. */
+void ngx_http_v2m_publisher_measure(ngx_http_v2m_publisher_t *publisher,
+                                    const char *const *queues, size_t count);
+
 /* 1 when the broker would take a message now. */
 ngx_uint_t ngx_http_v2m_publisher_ready(ngx_http_v2m_publisher_t *publisher);
 

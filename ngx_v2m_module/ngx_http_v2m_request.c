@@ -2,7 +2,7 @@
  * Our context of a request, and the way into an endpoint.
  */
 
-#include "ngx_http_v2m_module.h"
+#include "ngx_http_v2m_metrics.h"
 
 static void ngx_http_v2m_ctx_cleanup(void *data);
 
@@ -83,6 +83,10 @@ ngx_http_v2m_endpoint_handler(ngx_http_request_t *r)
     ngx_http_v2m_loc_conf_t *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
+
+    if (r == r->main) {
+        ngx_http_v2m_metrics_begin(r, lcf->endpoint_number);
+    }
 
     /* subrequests come here without an access phase, and "satisfy any" lets
      * others decide in it; what needs a user needs one all the same */

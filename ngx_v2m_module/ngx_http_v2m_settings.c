@@ -9,6 +9,8 @@
 #include "v2m_amqp.h"
 #include "v2m_config.h"
 
+static ngx_int_t ngx_http_v2m_settings_queues(ngx_conf_t               *cf,
+                                              ngx_http_v2m_main_conf_t *mcf);
 static ngx_int_t ngx_http_v2m_settings_database(ngx_conf_t               *cf,
                                                 ngx_http_v2m_main_conf_t *mcf);
 static void      ngx_http_v2m_settings_free(void *data);
@@ -17,7 +19,6 @@ static void      ngx_http_v2m_settings_free(void *data);
 ngx_int_t
 ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
 {
-    ngx_str_t           none = ngx_null_string;
     v2m_error_t         error;
     ngx_pool_cleanup_t *cleanup;
 
@@ -53,9 +54,7 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
         || ngx_http_v2m_setting(cf, &mcf->amqp_url_file, "V2M_AMQP_URL",
                                 "v2m_amqp_url_file", NULL, &mcf->amqp_url)
                != NGX_OK
-        || ngx_http_v2m_setting(cf, &none, "VIDEO_QUEUE", NULL, "video",
-                                &mcf->video_queue)
-               != NGX_OK)
+        || ngx_http_v2m_settings_queues(cf, mcf) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -66,6 +65,29 @@ ngx_http_v2m_settings(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "v2m: %s", error.text);
         return NGX_ERROR;
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_v2m_settings_queues(ngx_conf_t *cf, ngx_http_v2m_main_conf_t *mcf)
+{
+    ngx_str_t none = ngx_null_string;
+
+    if (ngx_http_v2m_setting(cf, &none, "VIDEO_QUEUE", NULL, "video",
+                             &mcf->queues[0])
+            != NGX_OK
+        || ngx_http_v2m_setting(cf, &none, "MP3_QUEUE", NULL, "mp3",
+                                &mcf->queues[1])
+               != NGX_OK
+        || asprintf(&mcf->queues[2], "%s.dead", mcf->queues[0]) == -1
+        || asprintf(&mcf->queues[3], "%s.dead", mcf->queues[1]) == -1)
+    {
+        return NGX_ERROR;
+    }
+
+    mcf->video_queue = mcf->queues[0];
 
     return NGX_OK;
 }
@@ -148,6 +170,7 @@ ngx_http_v2m_setting(ngx_conf_t *cf, ngx_str_t *file, const char *environment,
 static void
 ngx_http_v2m_settings_free(void *data)
 {
+    ngx_uint_t                i;
     ngx_http_v2m_main_conf_t *mcf = data;
 
     v2m_config_wipe(mcf->mongo_uri);
@@ -156,6 +179,10 @@ ngx_http_v2m_settings_free(void *data)
     free(mcf->mysql_host);
     free(mcf->mysql_user);
     free(mcf->mysql_database);
-    free(mcf->video_queue);
+
+    for (i = 0; i < sizeof(mcf->queues) / sizeof(mcf->queues[0]); i++) {
+        free(mcf->queues[i]);
+    }
+
     v2m_token_keys_destroy(mcf->keys);
 }

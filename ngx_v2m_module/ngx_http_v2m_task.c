@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "ngx_http_v2m_metrics.h"
 #include "ngx_http_v2m_problem.h"
 
 /* After this time a pending operation is reported.  Every backend call has a
@@ -21,22 +22,24 @@ struct ngx_http_v2m_task_s {
 
 /* What the thread sees; the caller's data follows it. */
 typedef struct {
-    ngx_http_v2m_task_t *owner;
-    ngx_http_v2m_run_pt  run;
-    void                *data;
-    int                  rc;
-    v2m_error_t          error;
+    ngx_http_v2m_task_t      *owner;
+    ngx_http_v2m_task_meter_t meter;
+    ngx_http_v2m_run_pt       run;
+    void                     *data;
+    int                       rc;
+    v2m_error_t               error;
 } ngx_http_v2m_task_thread_t;
 
 /* Work that belongs to no request. */
 typedef struct {
-    ngx_thread_task_t        task;
-    const char              *name;
-    ngx_http_v2m_run_pt      run;
-    ngx_http_v2m_finished_pt finished;
-    void                    *data;
-    int                      rc;
-    v2m_error_t              error;
+    ngx_thread_task_t         task;
+    ngx_http_v2m_task_meter_t meter;
+    const char               *name;
+    ngx_http_v2m_run_pt       run;
+    ngx_http_v2m_finished_pt  finished;
+    void                     *data;
+    int                       rc;
+    v2m_error_t               error;
 } ngx_http_v2m_background_t;
 
 static ngx_int_t ngx_http_v2m_task_track(ngx_http_request_t      *r,
@@ -110,7 +113,10 @@ ngx_http_v2m_task_post(ngx_http_v2m_task_t *task, ngx_thread_pool_t *pool)
 
     task->task->event.log = r->connection->log;
 
+    ngx_http_v2m_meter_post(&thread->meter, pool);
+
     if (ngx_thread_task_post(pool, task->task) != NGX_OK) {
+        ngx_http_v2m_meter_overflow(&thread->meter);
         ngx_http_v2m_pending_cancel(&task->pending);
         return NGX_BUSY;
     }
@@ -130,8 +136,9 @@ ngx_http_v2m_task_offload(ngx_http_v2m_task_t *task, ngx_thread_pool_t *pool)
         return NGX_DONE;
 
     case NGX_BUSY:
-        return ngx_http_v2m_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                    "the service is busy, try again later");
+        return ngx_http_v2m_over_limit(r, NGX_HTTP_V2M_COUNT_REFUSED_POOL,
+                                       NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "the service is busy, try again later");
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -144,8 +151,12 @@ ngx_http_v2m_task_run(void *data, ngx_log_t *log)
 {
     ngx_http_v2m_task_thread_t *thread = data;
 
+    ngx_http_v2m_meter_begin(&thread->meter);
+
     thread->error.text[0] = '\0';
     thread->rc = thread->run(thread->data, &thread->error);
+
+    ngx_http_v2m_meter_end(&thread->meter, thread->rc);
 }
 
 
@@ -308,7 +319,10 @@ ngx_http_v2m_task_background(ngx_thread_pool_t *pool, const char *name,
     background->task.event.data = background;
     background->task.event.log = ngx_cycle->log;
 
+    ngx_http_v2m_meter_post(&background->meter, pool);
+
     if (ngx_thread_task_post(pool, &background->task) != NGX_OK) {
+        ngx_http_v2m_meter_overflow(&background->meter);
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "v2m: no room in the thread pool to %s", name);
         free(background);
@@ -328,7 +342,9 @@ ngx_http_v2m_background_run(void *data, ngx_log_t *log)
 {
     ngx_http_v2m_background_t *background = data;
 
+    ngx_http_v2m_meter_begin(&background->meter);
     background->rc = background->run(background->data, &background->error);
+    ngx_http_v2m_meter_end(&background->meter, background->rc);
 }
 
 

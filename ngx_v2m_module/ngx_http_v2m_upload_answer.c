@@ -26,7 +26,7 @@ void
 ngx_http_v2m_upload_stored(ngx_http_v2m_upload_t *upload)
 {
     char               *body;
-    ngx_str_t          *trace;
+    const char         *trace;
     v2m_error_t         error;
     v2m_message_t       message;
     ngx_http_request_t *r;
@@ -40,10 +40,10 @@ ngx_http_v2m_upload_stored(ngx_http_v2m_upload_t *upload)
     message.username = upload->job.username;
     message.name = upload->job.name;
 
-    trace = ngx_http_v2m_find_header(r, "traceparent");
+    trace = ngx_http_v2m_traceparent(r);
 
     if (trace != NULL) {
-        v2m_message_set_trace(&message, (char *) trace->data, trace->len);
+        ngx_memcpy(message.traceparent, trace, sizeof(v2m_traceparent_t));
     }
 
     body = v2m_message_format(&message);

@@ -146,6 +146,8 @@ ngx_http_v2m_upload_append(ngx_http_v2m_upload_t *upload,
         return NGX_ERROR;
     }
 
+    ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_UPLOADED, length);
+
     while (length > 0) {
         if (upload->chunk == NULL) {
             /* of which the kernel gives only the pages that are written to, so
@@ -220,8 +222,9 @@ ngx_http_v2m_upload_post(ngx_http_v2m_upload_t *upload,
         /* an insert that completes tries again */
 
         if (upload->in_flight == 0) {
-            upload->status = ngx_http_v2m_problem(
-                upload->request, NGX_HTTP_SERVICE_UNAVAILABLE,
+            upload->status = ngx_http_v2m_over_limit(
+                upload->request, NGX_HTTP_V2M_COUNT_REFUSED_POOL,
+                NGX_HTTP_SERVICE_UNAVAILABLE,
                 "the service is busy, try again later");
         }
 

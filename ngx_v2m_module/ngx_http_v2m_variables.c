@@ -1,6 +1,6 @@
 /*
  * Variables for logs, limits and maps: $v2m_user, $v2m_admin, $v2m_job,
- * $v2m_claim_NAME, $v2m_account.
+ * $v2m_claim_NAME, $v2m_account, $v2m_traceparent, $v2m_trace.
  */
 
 #include <stdlib.h>
@@ -24,6 +24,9 @@ static ngx_int_t ngx_http_v2m_claim_variable(ngx_http_request_t        *r,
 static ngx_int_t ngx_http_v2m_account_variable(ngx_http_request_t        *r,
                                                ngx_http_variable_value_t *v,
                                                uintptr_t                  data);
+static ngx_int_t ngx_http_v2m_trace_variable(ngx_http_request_t        *r,
+                                             ngx_http_variable_value_t *v,
+                                             uintptr_t                  data);
 
 static ngx_http_variable_t ngx_http_v2m_variables[] = {
     { ngx_string("v2m_user"), NULL, ngx_http_v2m_user_variable, 0,
@@ -35,6 +38,9 @@ static ngx_http_variable_t ngx_http_v2m_variables[] = {
     { ngx_string(NGX_HTTP_V2M_CLAIM_PREFIX), NULL, ngx_http_v2m_claim_variable,
       0, NGX_HTTP_VAR_NOCACHEABLE | NGX_HTTP_VAR_PREFIX, 0 },
     { ngx_string("v2m_account"), NULL, ngx_http_v2m_account_variable, 0, 0, 0 },
+    { ngx_string("v2m_traceparent"), NULL, ngx_http_v2m_trace_variable, 0, 0,
+      0 },
+    { ngx_string("v2m_trace"), NULL, ngx_http_v2m_trace_variable, 1, 0, 0 },
     ngx_http_null_variable
 };
 
@@ -232,6 +238,90 @@ ngx_http_v2m_account_variable(ngx_http_request_t        *r,
     }
 
     ngx_http_v2m_set_variable(v, (char *) account.data, account.len);
+
+    return NGX_OK;
+}
+
+
+/* The value of the one traceparent that the request has; with several nobody
+ * knows which is meant. */
+static ngx_str_t *
+ngx_http_v2m_trace_header(ngx_http_request_t *r)
+{
+    ngx_str_t       *found;
+    ngx_uint_t       i;
+    ngx_list_part_t *part;
+    ngx_table_elt_t *header;
+
+    found = NULL;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (header[i].key.len != sizeof("traceparent") - 1
+                || ngx_strncasecmp(header[i].key.data, (u_char *) "traceparent",
+                                   header[i].key.len)
+                       != 0)
+            {
+                continue;
+            }
+
+            if (found != NULL) {
+                return NULL;
+            }
+
+            found = &header[i].value;
+        }
+    }
+
+    return found;
+}
+
+
+const char *
+ngx_http_v2m_traceparent(ngx_http_request_t *r)
+{
+    ngx_str_t          *header;
+    ngx_http_v2m_ctx_t *ctx;
+
+    ctx = ngx_http_v2m_get_ctx(r->main);
+
+    if (ctx == NULL || ctx->trace[0] != '\0') {
+        return ctx ? ctx->trace : NULL;
+    }
+
+    header = ngx_http_v2m_trace_header(r->main);
+
+    if (header == NULL
+        || !v2m_trace_parse(ctx->trace, (char *) header->data, header->len))
+    {
+        v2m_trace_begin(ctx->trace);
+    }
+
+    return ctx->trace;
+}
+
+
+/* data: 1: the id of the trace alone */
+static ngx_int_t
+ngx_http_v2m_trace_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+                            uintptr_t data)
+{
+    const char *trace;
+
+    trace = ngx_http_v2m_traceparent(r);
+
+    if (trace == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (data) {
+        ngx_http_v2m_set_variable(v, trace + V2M_TRACE_ID_OFFSET,
+                                  V2M_TRACE_ID_LENGTH);
+    } else {
+        ngx_http_v2m_set_variable(v, trace, V2M_TRACEPARENT_LENGTH);
+    }
 
     return NGX_OK;
 }

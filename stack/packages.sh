@@ -50,6 +50,7 @@ test_packages=(
     python3-yaml python3-venv
     chromium chromium-driver python3-selenium fonts-liberation
     nghttp2-client clang-format shellcheck cppcheck valgrind git openssl mandoc
+    prometheus
 )
 
 analyze_packages=(clang clang-tidy)
@@ -70,7 +71,8 @@ debian_packages=(
 )
 
 # What packages start by themselves: not wanted here.
-services=(nginx mariadb mariadb.socket rabbitmq-server epmd.service epmd.socket)
+services=(nginx mariadb mariadb.socket rabbitmq-server epmd.service epmd.socket
+    prometheus)
 
 
 say() {

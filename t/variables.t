@@ -28,7 +28,7 @@ my $log = wait_for(sub {
 my @lines = split /\n/, $log;
 
 like($lines[0], qr{^127\.0\.0\.1 \S+T\S+ "POST /validate" 200 }, 'a request');
-like($lines[0], qr{ in=\d+ out=\d+ time=[\d.]+ user="ann\@example\.com" job=-$},
+like($lines[0], qr{ in=\d+ out=\d+ time=[\d.]+ trace=[0-9a-f]{32} user="ann\@example\.com" job=-$},
     'a user');
 like($lines[1], qr{"GET /jobs/$id" 404 .* user="bob\@example\.com" job=$id$},
     'a job');
@@ -174,3 +174,43 @@ for my $secret (@secrets) {
 
 like($logs, qr/v2m: a token was refused/, 'there was something to log');
 like($logs, qr/v2m: a login was refused/, 'there was something to log');
+
+
+
+=== TEST 7: a trace: that of the request, or a new one
+--- config
+location = /trace {
+    add_header X-Traceparent $v2m_traceparent;
+    add_header X-Trace "$v2m_trace $v2m_trace";
+    alias html/index.html;
+}
+--- scenario
+my ($trace, $parent) = ('0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331');
+my $given = "00-$trace-$parent-01";
+
+sub traced {
+    my $response = http(GET => '/trace', @_);
+    my ($id, $same) = split / /, $response->header('X-Trace');
+
+    is($id, $same, 'one for all of the request');
+    is((split /-/, $response->header('X-Traceparent'))[1], $id, 'of it');
+    return $response->header('X-Traceparent');
+}
+
+is(traced(traceparent => $given), $given, 'as it was given');
+is(traced(TraceParent => $given), $given, 'in other letters');
+is(traced(traceparent => "01-$trace-$parent-01-more"), $given, 'a later version');
+
+my %seen;
+
+for my $bad ([], [traceparent => "00-" . '0' x 32 . "-$parent-01"],
+    [traceparent => "ff-$trace-$parent-01"], [traceparent => "$given-more"],
+    [traceparent => uc $given], [traceparent => 'none'],
+    [traceparent => $given, traceparent => $given])
+{
+    my $new = traced(@$bad);
+
+    like($new, qr/^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-00$/, 'new');
+    unlike($new, qr/$trace/, 'another one');
+    ok(!$seen{$new}++, 'never the same');
+}

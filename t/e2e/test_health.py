@@ -1,6 +1,7 @@
 """A worker's probes, metrics and log, over real servers."""
 
 import json
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -31,6 +32,14 @@ def metric(port, name):
               if line.rpartition(" ")[0] == name]
     assert len(values) == 1, text
     return float(values[0])
+
+
+def check_metrics(text):
+    """As Prometheus' own tool would have it."""
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text,
+                             text=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT)
+    assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.parametrize("name", ["v2m-notifier", "v2m-converter"])
@@ -87,11 +96,14 @@ def test_metrics(stack, spawn, queue, address, mail_server):  # noqa: F811
     assert metric(port, 'v2m_deliveries_total{outcome="done"}') == 1
     assert metric(port, 'v2m_deliveries_total{outcome="dead"}') == 1
     assert metric(port, "v2m_attempts_total") == 2
-    bucket = 'v2m_duration_seconds_bucket{phase="mail",le="%s"}'
+    bucket = 'v2m_mail_duration_seconds_bucket{le="%s"}'
     assert metric(port, bucket % "+Inf") == 2
     assert metric(port, bucket % "7200") == 2
     assert metric(port, bucket % "0.01") <= metric(port, bucket % "0.05")
-    assert metric(port, 'v2m_duration_seconds_count{phase="handle"}') == 3
+    assert metric(port, "v2m_handler_duration_seconds_count") == 3
+    assert metric(port, "v2m_handlers") >= 1
+    assert metric(port, "v2m_handlers_busy") == 0
+    check_metrics(get(port, "/metrics")[1])
 
 
 def test_log_as_json(stack, spawn, queue, address, mail_server):  # noqa: F811

@@ -93,7 +93,7 @@ setup(const char *url, size_t capacity)
     options.confirm_timeout_ms = 30000;
     options.capacity = capacity;
     options.state = on_state;
-    options.state_data = test;
+    options.data = test;
 
     if (v2m_publisher_start(&test->publisher, &options, &error) != V2M_OK) {
         fail_msg("%s", error.text);

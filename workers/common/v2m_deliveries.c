@@ -302,6 +302,10 @@ v2m_deliveries_take(v2m_deliveries_t *deliveries, const v2m_amqp_event_t *event,
 
     if (work->delivery.delivery_count > 0) {
         v2m_metrics_count(V2M_METRICS_REPEATED);
+
+    } else if (event->published_ms > 0) {
+        v2m_metrics_took(V2M_METRICS_QUEUE,
+                         (v2m_wall_ms() - event->published_ms) * 1000);
     }
 
     deliveries->taken++;
@@ -563,6 +567,9 @@ v2m_deliveries_report(const v2m_deliveries_t *deliveries)
 {
     v2m_metrics_set(V2M_METRICS_IN_HAND, deliveries->in_hand);
     v2m_metrics_set(V2M_METRICS_HELD, deliveries->held);
+    v2m_metrics_set(V2M_METRICS_HANDLERS, deliveries->options->jobs);
+    v2m_metrics_set(V2M_METRICS_BUSY,
+                    v2m_handlers_running(deliveries->handlers));
     v2m_metrics_set(V2M_METRICS_BLOCKED, deliveries->blocked);
 }
 

@@ -62,10 +62,10 @@ v2m_handlers_thread(void *data)
         handlers->running++;
         pthread_mutex_unlock(&handlers->lock);
 
-        began = v2m_clock_ms();
+        began = v2m_clock_us();
         work->outcome =
             handlers->handle(handlers->data, &work->delivery, &work->reply);
-        v2m_metrics_took(V2M_METRICS_HANDLING, v2m_clock_ms() - began);
+        v2m_metrics_took(V2M_METRICS_HANDLING, v2m_clock_us() - began);
 
         pthread_mutex_lock(&handlers->lock);
         handlers->running--;

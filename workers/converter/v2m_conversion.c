@@ -41,6 +41,7 @@ v2m_stored_read(void *data, int64_t offset, size_t length,
 
     if (rc == V2M_CORRUPT) {
         v2m_log(V2M_LOG_ERROR, stored->conversion->job, "%s", error->text);
+        stored->session.fault = V2M_SESSION_SOURCE;
         return v2m_error_set(error, V2M_INVALID,
                              "the stored video is incomplete");
     }
@@ -209,6 +210,10 @@ v2m_conversion_run(v2m_conversion_t *conversion, v2m_error_t *error)
     rc = v2m_session_run(session, error);
 
     v2m_input_destroy(stored.input);
+
+    conversion->fault = session->fault;
+    conversion->read_us = session->read_us;
+    conversion->write_us = session->write_us;
 
     if (rc == V2M_OK) {
         conversion->duration_ms = session->samples * 1000 / session->rate;

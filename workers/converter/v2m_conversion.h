@@ -13,6 +13,7 @@
 #include "v2m_mongo.h"
 #include "v2m_options.h"
 #include "v2m_output.h"
+#include "v2m_session.h"
 
 #define V2M_CONVERSION_SOURCE 201
 
@@ -34,8 +35,11 @@ typedef struct {
     v2m_output_t                    *output;
 
     /* the results */
-    int64_t duration_ms;                   /* of the MP3 */
-    char    source[V2M_CONVERSION_SOURCE]; /* what the audio was */
+    int64_t             duration_ms;                   /* of the MP3 */
+    char                source[V2M_CONVERSION_SOURCE]; /* what the audio was */
+    v2m_session_fault_t fault;                         /* of V2M_INVALID */
+    int64_t             read_us;  /* waiting for the video */
+    int64_t             write_us; /* writing the MP3 */
 } v2m_conversion_t;
 
 /*

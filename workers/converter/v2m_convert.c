@@ -146,9 +146,10 @@ v2m_task_lost(v2m_task_t *task, int rc, const v2m_error_t *error)
 }
 
 
-/* Ends the job without an MP3; the outcome is what becomes of the message. */
+/* Ends the job without an MP3; the outcome is what becomes of the message, and
+ * the kind of reason one of V2M_METRICS_FAILED_*. */
 static v2m_worker_outcome_t
-v2m_task_fail(v2m_task_t *task, const char *reason,
+v2m_task_fail(v2m_task_t *task, v2m_metrics_counter_t kind, const char *reason,
               v2m_worker_outcome_t outcome)
 {
     int         rc;
@@ -168,6 +169,7 @@ v2m_task_fail(v2m_task_t *task, const char *reason,
     }
 
     v2m_metrics_count(V2M_METRICS_FAILED);
+    v2m_metrics_count(kind);
     v2m_log(V2M_LOG_INFO, task->id, "failed: %s", reason);
     v2m_task_discard_others(task);
 
@@ -186,7 +188,7 @@ v2m_task_trouble(v2m_task_t *task, const v2m_error_t *error)
 
     v2m_log(V2M_LOG_ERROR, task->id, "cannot convert: %s", error->text);
 
-    return v2m_task_fail(task,
+    return v2m_task_fail(task, V2M_METRICS_FAILED_ATTEMPTS,
                          "the conversion did not work, several times, through "
                          "no fault of the file; please upload it again",
                          V2M_WORKER_REJECT);
@@ -229,7 +231,8 @@ v2m_task_find(v2m_task_t *task)
 
         return task->job.username == NULL
                    ? V2M_WORKER_REJECT
-                   : v2m_task_fail(task, "the stored video is gone",
+                   : v2m_task_fail(task, V2M_METRICS_FAILED_VIDEO,
+                                   "the stored video is gone",
                                    V2M_WORKER_REJECT);
     }
 
@@ -331,11 +334,48 @@ v2m_task_commit(v2m_task_t *task, v2m_output_t *output,
 }
 
 
+static v2m_metrics_counter_t
+v2m_task_fault(v2m_session_fault_t fault)
+{
+    switch (fault) {
+    case V2M_SESSION_LIMIT:
+        return V2M_METRICS_FAILED_LIMIT;
+
+    case V2M_SESSION_CRASH:
+        return V2M_METRICS_FAILED_CRASH;
+
+    case V2M_SESSION_SOURCE:
+        return V2M_METRICS_FAILED_VIDEO;
+
+    default:
+        return V2M_METRICS_FAILED_FILE;
+    }
+}
+
+
+/* The times of a conversion that began and ended then and was committed. */
+static void
+v2m_task_took(const v2m_conversion_t *conversion, int64_t began_us,
+              int64_t ended_us)
+{
+    int64_t commit_us;
+
+    commit_us = v2m_clock_us() - ended_us;
+
+    v2m_metrics_took(V2M_METRICS_CONVERTING, ended_us - began_us + commit_us);
+    v2m_metrics_took(V2M_METRICS_FETCHING, conversion->read_us);
+    v2m_metrics_took(V2M_METRICS_STORING, conversion->write_us + commit_us);
+    v2m_metrics_took(V2M_METRICS_ENCODING, ended_us - began_us
+                                               - conversion->read_us
+                                               - conversion->write_us);
+}
+
+
 static v2m_worker_outcome_t
 v2m_task_convert(v2m_task_t *task, v2m_output_t *output, int *committed)
 {
     int                  rc;
-    int64_t              began, converted;
+    int64_t              began, ended;
     v2m_error_t          error;
     v2m_conversion_t     conversion;
     v2m_worker_outcome_t outcome;
@@ -348,14 +388,14 @@ v2m_task_convert(v2m_task_t *task, v2m_output_t *output, int *committed)
     conversion.video = &task->video;
     conversion.output = output;
 
-    began = v2m_clock_ms();
+    began = v2m_clock_us();
     v2m_point("started");
     rc = v2m_conversion_run(&conversion, &error);
-    converted = v2m_clock_ms();
-    v2m_metrics_took(V2M_METRICS_CONVERTING, converted - began);
+    ended = v2m_clock_us();
 
     if (rc == V2M_INVALID) {
-        return v2m_task_fail(task, error.text, V2M_WORKER_DONE);
+        return v2m_task_fail(task, v2m_task_fault(conversion.fault), error.text,
+                             V2M_WORKER_DONE);
     }
 
     if (rc != V2M_OK) {
@@ -367,11 +407,11 @@ v2m_task_convert(v2m_task_t *task, v2m_output_t *output, int *committed)
 
     if (*committed && outcome == V2M_WORKER_DONE) {
         v2m_metrics_count(V2M_METRICS_READY);
-        v2m_metrics_took(V2M_METRICS_COMMITTING, v2m_clock_ms() - converted);
+        v2m_task_took(&conversion, began, ended);
         v2m_log(V2M_LOG_INFO, task->id,
                 "ready: %lld ms of audio in %lld bytes, made in %lld ms of %s",
                 (long long) conversion.duration_ms, (long long) output->length,
-                (long long) (v2m_clock_ms() - began), conversion.source);
+                (long long) (v2m_clock_us() - began) / 1000, conversion.source);
     }
 
     return outcome;

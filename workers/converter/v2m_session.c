@@ -28,6 +28,7 @@ v2m_session_tick(void *data, v2m_error_t *error)
     }
 
     if (session->limit_ms > 0 && now - session->began_ms > session->limit_ms) {
+        session->fault = V2M_SESSION_LIMIT;
         return v2m_error_set(error, V2M_INVALID,
                              "the conversion took longer than the %lld s that "
                              "it may take",
@@ -37,6 +38,7 @@ v2m_session_tick(void *data, v2m_error_t *error)
     if (session->stall_ms > 0 && !session->waiting
         && now - session->heard_ms > session->stall_ms)
     {
+        session->fault = V2M_SESSION_LIMIT;
         return v2m_error_set(error, V2M_INVALID,
                              "the conversion stood still for %lld s",
                              (long long) session->stall_ms / 1000);
@@ -66,17 +68,20 @@ v2m_session_read(v2m_session_t *session, const v2m_channel_frame_t *question,
                  v2m_error_t *error)
 {
     int                  rc;
+    int64_t              began;
     v2m_channel_frame_t  answer;
     const unsigned char *bytes;
 
     answer.type = V2M_CHANNEL_DATA;
     answer.u.data.offset = question->u.read.offset;
 
+    began = v2m_clock_us();
     session->waiting = 1;
     rc = session->owner->read(session->data, question->u.read.offset,
                               (size_t) question->u.read.length, &bytes,
                               &answer.u.data.length, error);
     session->waiting = 0;
+    session->read_us += v2m_clock_us() - began;
     session->heard_ms = v2m_clock_ms();
 
     if (rc != V2M_OK) {
@@ -108,7 +113,8 @@ static int
 v2m_session_write(v2m_session_t *session, int64_t offset,
                   const unsigned char *bytes, size_t length, v2m_error_t *error)
 {
-    int rc, again;
+    int     rc, again;
+    int64_t began;
 
     again = session->kept != -1 && offset >= session->kept
             && offset + (int64_t) length <= session->kept + V2M_CHANNEL_KEPT
@@ -120,7 +126,9 @@ v2m_session_write(v2m_session_t *session, int64_t offset,
             (long long) offset, (long long) session->mp3_length);
     }
 
+    began = v2m_clock_us();
     rc = session->owner->write(session->data, offset, bytes, length, error);
+    session->write_us += v2m_clock_us() - began;
 
     if (rc == V2M_OK && !again) {
         session->mp3_length += (int64_t) length;
@@ -224,10 +232,11 @@ v2m_session_talk(v2m_session_t *session, int *last, v2m_error_t *error)
 
 /* What a transcoder that went away without a last frame means. */
 static int
-v2m_session_lost(const v2m_session_t *session, v2m_child_end_t end, int number,
+v2m_session_lost(v2m_session_t *session, v2m_child_end_t end, int number,
                  v2m_error_t *error)
 {
     if (end == V2M_CHILD_CRASHED && number == SIGXCPU) {
+        session->fault = V2M_SESSION_LIMIT;
         return v2m_error_set(error, V2M_INVALID,
                              "the conversion took more processor time than it "
                              "may take");
@@ -238,6 +247,7 @@ v2m_session_lost(const v2m_session_t *session, v2m_child_end_t end, int number,
         v2m_log(V2M_LOG_ERROR, session->job,
                 "v2m-transcode crashed: signal %d (%s)", number,
                 strsignal(number));
+        session->fault = V2M_SESSION_CRASH;
         return v2m_error_set(error, V2M_INVALID,
                              "the file makes the converter crash: it is "
                              "damaged, or made to do harm");
@@ -297,6 +307,7 @@ v2m_session_run(v2m_session_t *session, v2m_error_t *error)
     if (rc == V2M_CORRUPT) {
         v2m_log(V2M_LOG_ERROR, session->job,
                 "v2m-transcode broke its contract: %s", error->text);
+        session->fault = V2M_SESSION_CRASH;
         return v2m_error_set(error, V2M_INVALID,
                              "the file makes the converter misbehave: it is "
                              "damaged, or made to do harm");

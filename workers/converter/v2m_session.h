@@ -41,6 +41,14 @@ typedef struct {
     int (*stopping)(void *data);
 } v2m_session_owner_t;
 
+/* What a failure is the fault of. */
+typedef enum {
+    V2M_SESSION_FILE,  /* nothing can be made of it */
+    V2M_SESSION_LIMIT, /* it took too long */
+    V2M_SESSION_CRASH, /* the transcoder crashed, or broke its contract */
+    V2M_SESSION_SOURCE /* the owner said so: its file is not whole */
+} v2m_session_fault_t;
+
 typedef struct {
     const v2m_session_owner_t *owner;
     void                      *data;       /* the owner's */
@@ -52,11 +60,15 @@ typedef struct {
     int64_t                    limit_ms; /* for the whole; 0: none */
     int64_t                    stall_ms; /* for it to say something; 0: any */
 
-    /* the results; source tells what the audio was */
-    int64_t samples;
-    int32_t rate;
-    int64_t mp3_length;
-    char    source[V2M_CHANNEL_TEXT + 1];
+    /* the results; source tells what the audio was, and fault is that of
+     * V2M_INVALID */
+    int64_t             samples;
+    int32_t             rate;
+    int64_t             mp3_length;
+    char                source[V2M_CHANNEL_TEXT + 1];
+    v2m_session_fault_t fault;
+    int64_t             read_us;  /* how long the owner took to read */
+    int64_t             write_us; /* and to write */
 
     /* the session's own */
     v2m_child_t    child;

@@ -370,17 +370,17 @@ v2m_notice_deliver(v2m_notice_t *notice, const char *text, size_t length,
     const v2m_notify_options_t *options;
 
     options = notice->options;
-    began = v2m_clock_ms();
+    began = v2m_clock_us();
 
     if (notice->job.webhook != NULL) {
         rc = v2m_hook_call(&options->hook, &notice->job,
                            &notice->retry_after_ms, error);
-        v2m_metrics_took(V2M_METRICS_HOOKING, v2m_clock_ms() - began);
+        v2m_metrics_took(V2M_METRICS_HOOKING, v2m_clock_us() - began);
 
     } else {
         rc = v2m_smtp_send(options->smtp, options->sender->address,
                            notice->job.username, text, length, error);
-        v2m_metrics_took(V2M_METRICS_MAILING, v2m_clock_ms() - began);
+        v2m_metrics_took(V2M_METRICS_MAILING, v2m_clock_us() - began);
     }
 
     return rc;
