@@ -421,3 +421,16 @@ def test_keyboard(page, video):
     press(Keys.ENTER)
     wait_for(lambda: page.focused() == "sign-in-title")
     assert not page.complaints()
+
+
+def test_the_api(page):
+    """The page about the API, as the other one leads to it."""
+    page.driver.get(page.driver.current_url + "docs.html")
+    page.see("h1", "the API")
+    page.check("api")
+    for link in page.all("nav a")[::5] + page.all("td a")[:1]:
+        target = link.get_attribute("href").partition("#")[2]
+        link.click()
+        assert page.driver.execute_script(
+            "return document.querySelector(':target').id") == target
+    assert not page.complaints()

@@ -1,6 +1,7 @@
 """web/openapi.yaml describes what nginx-conf serves and docs/api.md tells."""
 
 import re
+import subprocess
 
 import yaml
 
@@ -109,3 +110,9 @@ def test_who_needs_a_token_may_be_refused():
         assert "405" in operation["responses"], name
         if operation.get("security") != []:
             assert "401" in operation["responses"], name
+
+
+def test_the_page_for_people_is_of_this_description():
+    page = subprocess.run(["/usr/bin/python3", ROOT / "docs" / "api-page"],
+                          check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert read("web/docs.html") == page, "run docs/api-page --write"
