@@ -1,6 +1,6 @@
 /*
- * Public and private keys: the one place that uses OpenSSL.  Functions do not
- * block and may be called from any thread.
+ * Public and private keys, by OpenSSL.  Functions do not block and may be
+ * called from any thread.
  */
 
 #ifndef V2M_PKEY_H

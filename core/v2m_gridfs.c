@@ -259,14 +259,32 @@ v2m_gridfs_take_chunk(void *data, const bson_t *document, v2m_error_t *error)
 }
 
 
+/* Initializes a filter for the chunks first .. first + count - 1. */
+static void
+v2m_gridfs_filter_chunks(bson_t *filter, const v2m_id_t file_id, int32_t first,
+                         int32_t count)
+{
+    bson_t     range;
+    bson_oid_t oid;
+
+    bson_oid_init_from_string(&oid, file_id);
+
+    bson_init(filter);
+    BSON_APPEND_OID(filter, "files_id", &oid);
+    BSON_APPEND_DOCUMENT_BEGIN(filter, "n", &range);
+    BSON_APPEND_INT32(&range, "$gte", first);
+    BSON_APPEND_INT32(&range, "$lt", first + count);
+    bson_append_document_end(filter, &range);
+}
+
+
 int
 v2m_gridfs_read_chunks(v2m_mongo_t *mongo, const char *database,
                        const v2m_gridfs_file_t *file, int32_t first,
                        int32_t count, unsigned char *buffer, v2m_error_t *error)
 {
     int                  rc;
-    bson_t               filter, range, opts, sort;
-    bson_oid_t           oid;
+    bson_t               filter, opts, sort;
     v2m_gridfs_reading_t reading;
 
     reading.file = file;
@@ -274,14 +292,7 @@ v2m_gridfs_read_chunks(v2m_mongo_t *mongo, const char *database,
     reading.end = first + count;
     reading.buffer = buffer;
 
-    bson_oid_init_from_string(&oid, file->id);
-
-    bson_init(&filter);
-    BSON_APPEND_OID(&filter, "files_id", &oid);
-    BSON_APPEND_DOCUMENT_BEGIN(&filter, "n", &range);
-    BSON_APPEND_INT32(&range, "$gte", first);
-    BSON_APPEND_INT32(&range, "$lt", first + count);
-    bson_append_document_end(&filter, &range);
+    v2m_gridfs_filter_chunks(&filter, file->id, first, count);
 
     /* one more than there are, so that the first reply is also the last */
 
@@ -342,6 +353,88 @@ v2m_gridfs_delete(v2m_mongo_t *mongo, const char *database,
 
     return v2m_gridfs_delete_by(mongo, database, V2M_GRIDFS_CHUNKS, "files_id",
                                 file_id, error);
+}
+
+
+int
+v2m_gridfs_delete_chunk(v2m_mongo_t *mongo, const char *database,
+                        const v2m_id_t file_id, int32_t n, v2m_error_t *error)
+{
+    int    rc;
+    bson_t filter;
+
+    v2m_gridfs_filter_chunks(&filter, file_id, n, 1);
+
+    rc = v2m_mongo_delete(mongo, database, V2M_GRIDFS_CHUNKS, &filter, NULL,
+                          error);
+
+    bson_destroy(&filter);
+
+    return rc;
+}
+
+
+static int
+v2m_gridfs_take_id(void *data, const bson_t *document, v2m_error_t *error)
+{
+    char        key[16];
+    bson_t     *ids = data;
+    bson_iter_t iter;
+
+    (void) error;
+
+    if (bson_iter_init_find(&iter, document, "_id")) {
+        bson_snprintf(key, sizeof(key), "%u", bson_count_keys(ids));
+        bson_append_value(ids, key, -1, bson_iter_value(&iter));
+    }
+
+    return V2M_OK;
+}
+
+
+int
+v2m_gridfs_list_chunks(v2m_mongo_t *mongo, const char *database,
+                       const v2m_id_t file_id, int32_t first, int32_t count,
+                       bson_t *ids, v2m_error_t *error)
+{
+    int    rc;
+    bson_t filter, opts, fields;
+
+    v2m_gridfs_filter_chunks(&filter, file_id, first, count);
+
+    bson_init(&opts);
+    BSON_APPEND_DOCUMENT_BEGIN(&opts, "projection", &fields);
+    BSON_APPEND_INT32(&fields, "_id", 1);
+    bson_append_document_end(&opts, &fields);
+
+    rc = v2m_mongo_find(mongo, database, V2M_GRIDFS_CHUNKS, &filter, &opts,
+                        v2m_gridfs_take_id, ids, error);
+
+    bson_destroy(&opts);
+    bson_destroy(&filter);
+
+    return rc;
+}
+
+
+int
+v2m_gridfs_delete_listed(v2m_mongo_t *mongo, const char *database,
+                         const bson_t *ids, v2m_error_t *error)
+{
+    int    rc;
+    bson_t filter, in;
+
+    bson_init(&filter);
+    BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &in);
+    BSON_APPEND_ARRAY(&in, "$in", ids);
+    bson_append_document_end(&filter, &in);
+
+    rc = v2m_mongo_delete(mongo, database, V2M_GRIDFS_CHUNKS, &filter, NULL,
+                          error);
+
+    bson_destroy(&filter);
+
+    return rc;
 }
 
 

@@ -82,6 +82,19 @@ int v2m_gridfs_read_chunks(v2m_mongo_t *mongo, const char *database,
 int v2m_gridfs_delete(v2m_mongo_t *mongo, const char *database,
                       const v2m_id_t file_id, v2m_error_t *error);
 
+/* Deletes one chunk, if it is there. */
+int v2m_gridfs_delete_chunk(v2m_mongo_t *mongo, const char *database,
+                            const v2m_id_t file_id, int32_t n,
+                            v2m_error_t *error);
+
+/* Appends the _ids of those of the chunks first .. first + count - 1 that are
+ * there to *ids, an array that was initialized; then deletes those alone. */
+int v2m_gridfs_list_chunks(v2m_mongo_t *mongo, const char *database,
+                           const v2m_id_t file_id, int32_t first, int32_t count,
+                           bson_t *ids, v2m_error_t *error);
+int v2m_gridfs_delete_listed(v2m_mongo_t *mongo, const char *database,
+                             const bson_t *ids, v2m_error_t *error);
+
 /* Makes the specification's indexes of a bucket if they are not there. */
 int v2m_gridfs_prepare(v2m_mongo_t *mongo, const char *database,
                        v2m_error_t *error);

@@ -43,6 +43,7 @@ typedef struct {
 typedef struct {
     v2m_id_t           id;       /* also the video's file id */
     v2m_id_t           mp3_fid;  /* empty until the job is ready */
+    v2m_id_t           tails;    /* see v2m_tus.h; empty: none */
     char              *username; /* the owner */
     char              *name;     /* the video's file name, UTF-8 */
     char              *reason;   /* why it failed, for a person */

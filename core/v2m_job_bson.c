@@ -209,6 +209,9 @@ v2m_job_take_field(v2m_job_t *job, bson_iter_t *iter)
     } else if (strcmp(key, "mp3_fid") == 0 && BSON_ITER_HOLDS_OID(iter)) {
         bson_oid_to_string(bson_iter_oid(iter), job->mp3_fid);
 
+    } else if (strcmp(key, "tus_tails") == 0 && BSON_ITER_HOLDS_OID(iter)) {
+        bson_oid_to_string(bson_iter_oid(iter), job->tails);
+
     } else if (strcmp(key, "username") == 0) {
         v2m_job_take_text(&job->username, iter);
 

@@ -8,9 +8,41 @@
 #include "v2m_jobs_record.h"
 #include "v2m_jobs_schema.h"
 #include "v2m_pause.h"
+#include "v2m_tus.h"
 
 /* How often a job that changes meanwhile is tried to be dropped. */
 #define V2M_JOBS_DROP_TRIES 8
+
+void
+v2m_jobs_append_new(bson_t *record, v2m_job_t *job)
+{
+    job->state = V2M_JOB_UPLOADING;
+    job->created_ms = v2m_wall_ms();
+    job->updated_ms = job->created_ms;
+
+    v2m_jobs_append_id(record, "_id", job->id);
+    BSON_APPEND_INT32(record, "version", V2M_JOBS_VERSION);
+    BSON_APPEND_UTF8(record, "username", job->username);
+    BSON_APPEND_UTF8(record, "state", v2m_job_state_name(job->state));
+    BSON_APPEND_UTF8(record, "notified", v2m_job_notified_name(job->notified));
+    BSON_APPEND_BOOL(record, "published", false);
+    BSON_APPEND_DATE_TIME(record, "created", job->created_ms);
+    BSON_APPEND_DATE_TIME(record, "updated", job->updated_ms);
+    v2m_job_append_options(record, &job->options);
+
+    if (job->size > 0) {
+        BSON_APPEND_INT64(record, "size", job->size);
+    }
+
+    if (job->name != NULL) {
+        v2m_jobs_append_text(record, "name", job->name);
+    }
+
+    if (job->webhook != NULL) {
+        BSON_APPEND_UTF8(record, "webhook", job->webhook);
+    }
+}
+
 
 int
 v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error)
@@ -19,32 +51,8 @@ v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error)
     bson_t        record;
     const bson_t *pointer;
 
-    job->state = V2M_JOB_UPLOADING;
-    job->created_ms = v2m_wall_ms();
-    job->updated_ms = job->created_ms;
-
     bson_init(&record);
-    v2m_jobs_append_id(&record, "_id", job->id);
-    BSON_APPEND_INT32(&record, "version", V2M_JOBS_VERSION);
-    BSON_APPEND_UTF8(&record, "username", job->username);
-    BSON_APPEND_UTF8(&record, "state", v2m_job_state_name(job->state));
-    BSON_APPEND_UTF8(&record, "notified", v2m_job_notified_name(job->notified));
-    BSON_APPEND_BOOL(&record, "published", false);
-    BSON_APPEND_DATE_TIME(&record, "created", job->created_ms);
-    BSON_APPEND_DATE_TIME(&record, "updated", job->updated_ms);
-    v2m_job_append_options(&record, &job->options);
-
-    if (job->size > 0) {
-        BSON_APPEND_INT64(&record, "size", job->size);
-    }
-
-    if (job->name != NULL) {
-        v2m_jobs_append_text(&record, "name", job->name);
-    }
-
-    if (job->webhook != NULL) {
-        BSON_APPEND_UTF8(&record, "webhook", job->webhook);
-    }
+    v2m_jobs_append_new(&record, job);
 
     pointer = &record;
     rc = v2m_mongo_insert(mongo, V2M_JOBS_DATABASE, V2M_JOBS_COLLECTION,
@@ -445,6 +453,10 @@ v2m_jobs_delete_blobs(v2m_mongo_t *mongo, const v2m_job_t *job,
 
     rc = v2m_gridfs_delete(mongo, V2M_VIDEOS, job->id, error);
 
+    if (rc == V2M_OK && job->tails[0] != '\0') {
+        rc = v2m_gridfs_delete(mongo, V2M_VIDEOS, job->tails, error);
+    }
+
     if (rc == V2M_OK && job->mp3_fid[0] != '\0') {
         rc = v2m_gridfs_delete(mongo, V2M_MP3S, job->mp3_fid, error);
     }
@@ -490,8 +502,14 @@ v2m_jobs_drop(v2m_mongo_t *mongo, const v2m_id_t id, const char *owner,
         rc = v2m_jobs_find(mongo, id, owner, job, error);
 
         if (rc == V2M_OK && job->state == V2M_JOB_UPLOADING) {
-            return v2m_error_set(error, V2M_CONFLICT,
-                                 "the upload of job %s is still under way", id);
+            rc = v2m_tus_terminate(mongo, job, error);
+
+            return rc == V2M_CONFLICT
+                       ? v2m_error_set(error, V2M_CONFLICT,
+                                       "the upload of job %s is still under "
+                                       "way",
+                                       id)
+                       : rc;
         }
 
         if (rc == V2M_OK) {

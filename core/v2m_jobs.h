@@ -116,7 +116,8 @@ int v2m_jobs_delete_blobs(v2m_mongo_t *mongo, const v2m_job_t *job,
  * order that what is cut short can be repeated, and again when it changed
  * meanwhile.  *job is what was found last; to be freed with v2m_job_free(),
  * whatever the result.  V2M_CONFLICT: its upload is still under way, as the
- * error says; V2M_UNAVAILABLE as well: it changed each time.
+ * error says, and is none that can be resumed (see v2m_tus.h); V2M_UNAVAILABLE
+ * as well: it changed each time.
  */
 int v2m_jobs_drop(v2m_mongo_t *mongo, const v2m_id_t id, const char *owner,
                   v2m_job_t *job, v2m_error_t *error);

@@ -29,6 +29,10 @@ typedef struct {
 /* The end states, -1 at the end: there is a mail about these. */
 extern const int v2m_jobs_ended[];
 
+/* Sets the job's state uploading and its created and updated times, and appends
+ * all that its record begins with. */
+void v2m_jobs_append_new(bson_t *record, v2m_job_t *job);
+
 void v2m_jobs_append_id(bson_t *document, const char *field, const v2m_id_t id);
 
 /* A text for a person.  It is made UTF-8, or other readers of the record

@@ -42,8 +42,17 @@ int
 v2m_jobs_stale_uploads(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
                        v2m_job_t **jobs, size_t *count, v2m_error_t *error)
 {
-    return v2m_jobs_older(mongo, V2M_JOB_UPLOADING, V2M_JOBS_ANY, before_ms,
-                          limit, jobs, count, error);
+    bson_t filter;
+
+    /* resumable ones may pause for long: v2m_tus_expired() */
+
+    bson_init(&filter);
+    BSON_APPEND_UTF8(&filter, "state", v2m_job_state_name(V2M_JOB_UPLOADING));
+    v2m_jobs_append_range(&filter, "updated", "$lt", before_ms);
+    v2m_jobs_append_exists(&filter, "tus_expires", false);
+
+    return v2m_jobs_query(mongo, &filter, "updated", 1, limit, jobs, count,
+                          error);
 }
 
 

@@ -17,8 +17,8 @@
 #include "v2m_job.h"
 #include "v2m_mongo.h"
 
-/* Queued jobs that the broker did not confirm, and uploads, without a change
- * since before the given time, oldest first. */
+/* Queued jobs that the broker did not confirm, and uploads that cannot be
+ * resumed, without a change since before the given time, oldest first. */
 int v2m_jobs_unpublished(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,
                          v2m_job_t **jobs, size_t *count, v2m_error_t *error);
 int v2m_jobs_stale_uploads(v2m_mongo_t *mongo, int64_t before_ms, size_t limit,

@@ -17,6 +17,7 @@ typedef struct {
     ngx_http_v2m_upload_t *upload; /* for the loop only */
     v2m_mongo_t           *mongo;
     v2m_job_t             *job;
+    v2m_tus_t             *tus;
     const char            *key;    /* NULL: none was given */
     v2m_quotas_t          *quotas; /* to ask; NULL: the quota is known */
     v2m_quota_t            quota;
@@ -41,9 +42,8 @@ ngx_http_v2m_admission_limited(const v2m_quota_t *quota)
 }
 
 
-/* What is the user's own counts in place of what is configured. */
-static void
-ngx_http_v2m_admission_limit(v2m_quota_t *quota, const v2m_quota_t *own)
+void
+ngx_http_v2m_quota_limit(v2m_quota_t *quota, const v2m_quota_t *own)
 {
     if (own->jobs != V2M_QUOTA_DEFAULT) {
         quota->jobs = own->jobs;
@@ -70,10 +70,14 @@ ngx_http_v2m_admission(ngx_http_v2m_upload_t *upload)
     r = upload->request;
     lcf = upload->lcf;
 
-    rc = ngx_http_v2m_admission_key(upload, &key);
+    key = NULL;
 
-    if (rc != NGX_OK) {
-        return rc;
+    if (upload->tus == NULL) {
+        rc = ngx_http_v2m_admission_key(upload, &key);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     upload->quota.jobs = lcf->quota_jobs;
@@ -83,14 +87,20 @@ ngx_http_v2m_admission(ngx_http_v2m_upload_t *upload)
 
     if (quotas != NULL && v2m_quotas_recall(quotas, upload->job.username, &own))
     {
-        ngx_http_v2m_admission_limit(&upload->quota, &own);
+        ngx_http_v2m_quota_limit(&upload->quota, &own);
         quotas = NULL;
     }
 
-    if (key == NULL && quotas == NULL
-        && !ngx_http_v2m_admission_limited(&upload->quota))
-    {
-        return ngx_http_v2m_upload_start(upload);
+    if (upload->tus == NULL) {
+        if (key == NULL && quotas == NULL
+            && !ngx_http_v2m_admission_limited(&upload->quota))
+        {
+            return upload->kind->admitted(upload);
+        }
+
+        /* what is announced counts for the quota until the true size is
+         * known */
+        upload->job.size = ngx_max(r->headers_in.content_length_n, 0);
     }
 
     task = ngx_http_v2m_task_create(r, sizeof(ngx_http_v2m_admission_t),
@@ -104,12 +114,10 @@ ngx_http_v2m_admission(ngx_http_v2m_upload_t *upload)
     admission->upload = upload;
     admission->mongo = upload->mcf->mongo;
     admission->job = &upload->job;
+    admission->tus = upload->tus;
     admission->key = key;
     admission->quotas = quotas;
     admission->quota = upload->quota;
-
-    /* what is announced counts for the quota until the true size is known */
-    upload->job.size = ngx_max(r->headers_in.content_length_n, 0);
 
     rc = ngx_http_v2m_task_offload(task, upload->mcf->storage_pool);
 
@@ -174,13 +182,15 @@ ngx_http_v2m_admission_run(void *data, v2m_error_t *error)
         admission->asked =
             v2m_quotas_ask(admission->quotas, admission->job->username, &own,
                            &admission->asking);
-        ngx_http_v2m_admission_limit(&admission->quota, &own);
+        ngx_http_v2m_quota_limit(&admission->quota, &own);
     }
 
     /* the record comes first, so that of uploads that begin at the same time
      * each sees the other */
 
-    rc = admission->key != NULL
+    rc = admission->tus != NULL ? v2m_tus_begin(
+             admission->mongo, admission->job, admission->tus, error)
+         : admission->key != NULL
              ? v2m_requests_begin(admission->mongo, admission->key,
                                   admission->job, &admission->found, error)
              : v2m_jobs_begin(admission->mongo, admission->job, error);
@@ -269,7 +279,7 @@ ngx_http_v2m_admission_repeated(ngx_http_v2m_upload_t *upload)
 
     rc = ngx_http_discard_request_body(r);
 
-    return rc == NGX_OK ? ngx_http_v2m_upload_answer(upload) : rc;
+    return rc == NGX_OK ? upload->kind->answer(upload) : rc;
 }
 
 
@@ -291,7 +301,7 @@ ngx_http_v2m_admission_decide(ngx_http_v2m_upload_t          *upload,
 
     status = ngx_http_v2m_admission_quota(upload, &admission->usage);
 
-    return status == NGX_OK ? ngx_http_v2m_upload_start(upload) : status;
+    return status == NGX_OK ? upload->kind->admitted(upload) : status;
 }
 
 

@@ -32,7 +32,7 @@
     "Location, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, "           \
     "Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Concat, "                \
     "Upload-Defer-Length, Upload-Expires, Upload-Length, Upload-Metadata, "    \
-    "Upload-Offset, WWW-Authenticate"
+    "Upload-Offset, V2M-Job, WWW-Authenticate"
 
 typedef struct {
     ngx_array_t *origins; /* of ngx_str_t; NULL: none */

@@ -7,7 +7,7 @@
 #define NGX_HTTP_V2M_RETRY_AFTER 5 /* seconds, for 503 and 429 */
 
 /* What the endpoints take, all together. */
-#define NGX_HTTP_V2M_METHODS "GET, HEAD, POST, PUT, DELETE"
+#define NGX_HTTP_V2M_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 typedef struct {
     ngx_uint_t  status;
@@ -40,8 +40,10 @@ static const ngx_http_v2m_problem_t ngx_http_v2m_problems[] = {
     { 416, "Range Not Satisfiable", "the file has no such range" },
     { 421, "Misdirected Request", "this server does not answer for the host" },
     { 422, "Unprocessable Content", "an option is unusable" },
+    { 423, "Locked", "another request is at this" },
     { 429, "Too Many Requests", "too many requests, try again later" },
     { 431, "Request Header Fields Too Large", "the headers are too large" },
+    { 460, "Checksum Mismatch", "the bytes do not have the checksum" },
     { 500, "Internal Server Error", "the service made a mistake" },
     { 501, "Not Implemented", "this method or coding is not implemented" },
     { 502, "Bad Gateway", "a backend answered wrongly" },

@@ -4,70 +4,114 @@
 
 #include "ngx_http_v2m_upload.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "ngx_http_v2m_problem.h"
 #include "ngx_http_v2m_response.h"
-#include "ngx_http_v2m_webhook.h"
-#include "v2m_filename.h"
 
 static ngx_int_t ngx_http_v2m_upload_type(ngx_http_request_t    *r,
                                           ngx_http_v2m_upload_t *upload);
-static ngx_int_t ngx_http_v2m_upload_arguments(ngx_http_request_t    *r,
-                                               ngx_http_v2m_upload_t *upload);
+static ngx_int_t ngx_http_v2m_upload_path(ngx_http_v2m_upload_t *upload);
 static void      ngx_http_v2m_upload_body(ngx_http_request_t *r);
 static void      ngx_http_v2m_upload_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_v2m_upload_consume(ngx_http_v2m_upload_t *upload);
 static ngx_int_t ngx_http_v2m_upload_part(ngx_http_v2m_upload_t *upload,
                                           ngx_buf_t             *b);
 static void      ngx_http_v2m_upload_end(ngx_http_v2m_upload_t *upload);
+static ngx_int_t ngx_http_v2m_upload_lost(ngx_http_v2m_upload_t *upload);
 static void      ngx_http_v2m_upload_fail(ngx_http_v2m_upload_t *upload);
+static void      ngx_http_v2m_upload_failed(ngx_http_v2m_upload_t *upload);
+
+static const ngx_http_v2m_upload_kind_t ngx_http_v2m_upload_whole = {
+    ngx_http_v2m_upload_start,   NULL,
+    ngx_http_v2m_quota_exceeded, ngx_http_v2m_upload_end,
+    ngx_http_v2m_upload_lost,    ngx_http_v2m_upload_answer,
+    ngx_http_v2m_upload_failed,  ngx_http_v2m_upload_drop
+};
 
 
 ngx_int_t
 ngx_http_v2m_upload_handler(ngx_http_request_t *r)
 {
     ngx_int_t              rc;
-    ngx_http_v2m_ctx_t    *ctx;
     ngx_http_v2m_upload_t *upload;
 
     if (r->method != NGX_HTTP_POST && r->method != NGX_HTTP_PUT) {
         return ngx_http_v2m_method_not_allowed(r, "POST, PUT");
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
-
-    upload = ngx_pcalloc(r->pool, sizeof(ngx_http_v2m_upload_t));
+    upload = ngx_http_v2m_upload_create(r, &ngx_http_v2m_upload_whole);
     if (upload == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    upload->request = r;
-    upload->mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
-    upload->lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
+    rc = ngx_http_v2m_upload_path(upload);
 
-    v2m_job_init(&upload->job);
-
-    if (ngx_http_v2m_upload_store_init(upload) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (rc == NGX_OK) {
+        rc = ngx_http_v2m_upload_query(upload);
     }
 
-    v2m_id_generate(upload->job.id);
-    ngx_memcpy(ctx->job, upload->job.id, sizeof(v2m_id_t));
-
-    upload->job.username = strdup(ctx->claims.username);
-    if (upload->job.username == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (rc == NGX_OK) {
+        rc = ngx_http_v2m_upload_check(upload);
     }
-
-    rc = ngx_http_v2m_upload_arguments(r, upload);
 
     if (rc == NGX_OK) {
         rc = ngx_http_v2m_upload_type(r, upload);
     }
 
     return rc == NGX_OK ? ngx_http_v2m_admission(upload) : rc;
+}
+
+
+ngx_http_v2m_upload_t *
+ngx_http_v2m_upload_create(ngx_http_request_t               *r,
+                           const ngx_http_v2m_upload_kind_t *kind)
+{
+    ngx_http_v2m_ctx_t    *ctx;
+    ngx_http_v2m_upload_t *upload;
+
+    upload = ngx_pcalloc(r->pool, sizeof(ngx_http_v2m_upload_t));
+    if (upload == NULL) {
+        return NULL;
+    }
+
+    upload->request = r;
+    upload->kind = kind;
+    upload->mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
+    upload->lcf = ngx_http_get_module_loc_conf(r, ngx_http_v2m_module);
+    upload->chunk_size = upload->lcf->chunk_size;
+
+    v2m_job_init(&upload->job);
+
+    if (ngx_http_v2m_upload_store_init(upload) != NGX_OK) {
+        return NULL;
+    }
+
+    ctx = ngx_http_v2m_find_ctx(r);
+
+    v2m_id_generate(upload->job.id);
+    ngx_memcpy(ctx->job, upload->job.id, sizeof(v2m_id_t));
+
+    upload->job.username = strdup(ctx->claims.username);
+
+    return upload->job.username == NULL ? NULL : upload;
+}
+
+
+/* The name of a file sent as the body itself, as "curl -T FILE URL/" makes
+ * it. */
+static ngx_int_t
+ngx_http_v2m_upload_path(ngx_http_v2m_upload_t *upload)
+{
+    ngx_str_t rest;
+
+    if (ngx_http_v2m_path_rest(upload->request, &rest) != NGX_OK) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    return ngx_http_v2m_upload_name(upload, rest.data, rest.len) == NGX_OK
+               ? NGX_OK
+               : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 
@@ -96,20 +140,9 @@ static ngx_int_t
 ngx_http_v2m_upload_type(ngx_http_request_t *r, ngx_http_v2m_upload_t *upload)
 {
     int              rc;
-    ngx_str_t       *type, *coding;
+    ngx_str_t       *type;
     v2m_error_t      error;
     v2m_multipart_t *reader;
-
-    coding = ngx_http_v2m_find_header(r, "content-encoding");
-
-    if (coding != NULL
-        && (coding->len != 8
-            || ngx_strncasecmp(coding->data, (u_char *) "identity", 8) != 0))
-    {
-        return ngx_http_v2m_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                                    "a compressed body (Content-Encoding) is "
-                                    "not supported");
-    }
 
     if (r->headers_in.content_type == NULL) {
         return NGX_OK;
@@ -153,122 +186,6 @@ ngx_http_v2m_upload_type(ngx_http_request_t *r, ngx_http_v2m_upload_t *upload)
     }
 
     upload->reader = reader;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_v2m_upload_name(ngx_http_v2m_upload_t *upload, const u_char *path,
-                         size_t length)
-{
-    char name[V2M_FILENAME_MAX + 1];
-
-    v2m_filename_clean(name, (const char *) path, length);
-
-    if (name[0] == '\0') {
-        return NGX_OK;
-    }
-
-    free(upload->job.name);
-    upload->job.name = strdup(name);
-
-    return upload->job.name == NULL ? NGX_ERROR : NGX_OK;
-}
-
-
-/* One "name=value" of the query. */
-static ngx_int_t
-ngx_http_v2m_upload_argument(ngx_http_request_t    *r,
-                             ngx_http_v2m_upload_t *upload, u_char *name,
-                             size_t name_length, u_char *value,
-                             size_t value_length)
-{
-    int         rc;
-    u_char     *dst, *src;
-    v2m_error_t error;
-
-    dst = ngx_pnalloc(r->pool, value_length + 1);
-    if (dst == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    src = value;
-    value = dst;
-
-    ngx_unescape_uri(&dst, &src, value_length, 0);
-    value_length = dst - value;
-
-    if (name_length == 4 && ngx_strncmp(name, "name", 4) == 0) {
-        return ngx_http_v2m_upload_name(upload, value, value_length) == NGX_OK
-                   ? NGX_OK
-                   : NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (name_length == 7 && ngx_strncmp(name, "webhook", 7) == 0) {
-        rc = ngx_http_v2m_webhook_option(r, &upload->job, value, value_length,
-                                         &error);
-    } else {
-        rc = v2m_options_set(&upload->job.options, (char *) name, name_length,
-                             (char *) value, value_length, &error);
-    }
-
-    if (rc == V2M_ERROR) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return rc == V2M_OK ? NGX_OK
-                        : ngx_http_v2m_problem(r, NGX_HTTP_V2M_UNPROCESSABLE,
-                                               error.text);
-}
-
-
-/* The conversion options, and the name of a file sent as the body itself:
- * ?name=, or the rest of the path as "curl -T FILE URL/" makes it. */
-static ngx_int_t
-ngx_http_v2m_upload_arguments(ngx_http_request_t    *r,
-                              ngx_http_v2m_upload_t *upload)
-{
-    u_char     *p, *last, *end, *equals;
-    ngx_int_t   rc;
-    ngx_str_t   rest;
-    v2m_error_t error;
-
-    if (ngx_http_v2m_path_rest(r, &rest) != NGX_OK) {
-        return NGX_HTTP_NOT_FOUND;
-    }
-
-    if (ngx_http_v2m_upload_name(upload, rest.data, rest.len) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    last = r->args.data + r->args.len;
-
-    for (p = r->args.data; p < last; p = end + 1) {
-        end = ngx_strlchr(p, last, '&');
-
-        if (end == NULL) {
-            end = last;
-        }
-
-        if (end == p) {
-            continue;
-        }
-
-        equals = ngx_strlchr(p, end, '=');
-
-        rc = ngx_http_v2m_upload_argument(
-            r, upload, p, (equals ? equals : end) - p,
-            equals ? equals + 1 : end, equals ? end - equals - 1 : 0);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    if (v2m_options_check(&upload->job.options, &error) != V2M_OK) {
-        return ngx_http_v2m_problem(r, NGX_HTTP_V2M_UNPROCESSABLE, error.text);
-    }
 
     return NGX_OK;
 }
@@ -360,7 +277,7 @@ ngx_http_v2m_upload_process(ngx_http_v2m_upload_t *upload)
         }
 
         if (!r->reading_body) {
-            ngx_http_v2m_upload_end(upload);
+            upload->kind->ended(upload);
 
             if (upload->status == 0) {
                 return;
@@ -558,9 +475,50 @@ ngx_http_v2m_upload_end(ngx_http_v2m_upload_t *upload)
 }
 
 
-/* Gives the error answer, once nothing is in flight any more. */
+/* The sweep took the upload for abandoned: the client may repeat it. */
+static ngx_int_t
+ngx_http_v2m_upload_lost(ngx_http_v2m_upload_t *upload)
+{
+    return ngx_http_v2m_problem(upload->request, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "the upload took too long, try again");
+}
+
+
+/* Ends an upload that fails, once nothing is in flight any more. */
 static void
 ngx_http_v2m_upload_fail(ngx_http_v2m_upload_t *upload)
+{
+    ngx_http_request_t *r = upload->request;
+
+    ngx_http_v2m_upload_wait(upload);
+
+    if (upload->in_flight > 0) {
+        return;
+    }
+
+    if (r->reading_body) {
+        /* nginx closes the connection then: let the answer say so */
+        r->keepalive = 0;
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    upload->kind->failed(upload);
+}
+
+
+/* An error_page may keep the request, and a client that still sends the
+ * connection, but not what was stored. */
+static void
+ngx_http_v2m_upload_failed(ngx_http_v2m_upload_t *upload)
+{
+    ngx_http_v2m_upload_drop(upload);
+    ngx_http_v2m_upload_refuse(upload);
+}
+
+
+void
+ngx_http_v2m_upload_refuse(ngx_http_v2m_upload_t *upload)
 {
     ngx_int_t           rc;
     ngx_connection_t   *c;
@@ -568,24 +526,7 @@ ngx_http_v2m_upload_fail(ngx_http_v2m_upload_t *upload)
 
     r = upload->request;
     c = r->connection;
-
-    if (upload->in_flight > 0) {
-        ngx_http_v2m_upload_wait(upload);
-        return;
-    }
-
     rc = upload->status;
-
-    if (r->reading_body) {
-        /* nginx closes the connection then: let the answer say so */
-        r->keepalive = 0;
-    }
-
-    /* an error_page may keep the request, and a client that still sends the
-     * connection, but not this upload */
-
-    r->read_event_handler = ngx_http_block_reading;
-    ngx_http_v2m_upload_drop(upload);
 
     if (rc == NGX_HTTP_REQUEST_TIME_OUT && !c->error) {
         /* nginx itself would close the connection without a word */

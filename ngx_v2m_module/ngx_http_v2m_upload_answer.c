@@ -123,7 +123,7 @@ ngx_http_v2m_upload_published(ngx_http_request_t *r, void *data, int rc,
     }
 
     if (!gone) {
-        ngx_http_finalize_request(r, ngx_http_v2m_upload_answer(upload));
+        ngx_http_finalize_request(r, upload->kind->answer(upload));
     }
 }
 

@@ -23,6 +23,7 @@ typedef struct {
     ngx_http_v2m_upload_t *upload; /* for the loop only */
     ngx_http_v2m_insert_t *insert; /* for the loop only */
     v2m_job_t             *job;
+    const v2m_tus_t       *tus;    /* NULL: all in one body */
     ngx_uint_t             begin;  /* make the job's record */
     ngx_uint_t             touch;  /* show that the upload is alive */
     v2m_gridfs_chunk_t    *chunks; /* their data is freed by the loop */
@@ -99,6 +100,7 @@ ngx_http_v2m_upload_store_init(ngx_http_v2m_upload_t *upload)
     }
 
     upload->room = INT64_MAX;
+    upload->missing = INT32_MAX;
 
     memory->handler = ngx_http_v2m_upload_free;
     memory->data = upload;
@@ -116,7 +118,7 @@ ngx_http_v2m_upload_room(ngx_http_v2m_upload_t *upload)
         return 0;
     }
 
-    return upload->lcf->chunk_size - upload->chunk_length;
+    return upload->chunk_size - upload->chunk_length;
 }
 
 
@@ -142,11 +144,15 @@ ngx_http_v2m_upload_append(ngx_http_v2m_upload_t *upload,
     size_t size;
 
     if ((int64_t) length > upload->room - upload->length) {
-        upload->status = ngx_http_v2m_quota_exceeded(upload);
+        upload->status = upload->kind->overflow(upload);
         return NGX_ERROR;
     }
 
     ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_UPLOADED, length);
+
+    if (upload->kind->taken != NULL) {
+        upload->kind->taken(upload, data, length);
+    }
 
     while (length > 0) {
         if (upload->chunk == NULL) {
@@ -154,7 +160,7 @@ ngx_http_v2m_upload_append(ngx_http_v2m_upload_t *upload,
              * slow clients hold little; to begin small and grow would leave
              * the heap full of holes */
 
-            upload->chunk = malloc(upload->lcf->chunk_size);
+            upload->chunk = malloc(upload->chunk_size);
 
             if (upload->chunk == NULL) {
                 upload->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -162,7 +168,7 @@ ngx_http_v2m_upload_append(ngx_http_v2m_upload_t *upload,
             }
         }
 
-        size = ngx_min(length, upload->lcf->chunk_size - upload->chunk_length);
+        size = ngx_min(length, upload->chunk_size - upload->chunk_length);
 
         ngx_memcpy(upload->chunk + upload->chunk_length, data, size);
 
@@ -171,7 +177,7 @@ ngx_http_v2m_upload_append(ngx_http_v2m_upload_t *upload,
         data += size;
         length -= size;
 
-        if (upload->chunk_length == upload->lcf->chunk_size) {
+        if (upload->chunk_length == upload->chunk_size) {
             ngx_http_v2m_upload_close_chunk(upload);
             ngx_http_v2m_upload_dispatch(upload);
         }
@@ -204,9 +210,10 @@ ngx_http_v2m_upload_post(ngx_http_v2m_upload_t *upload,
 
     data = ngx_http_v2m_task_data(insert->task);
 
+    data->tus = upload->tus;
     data->begin = !upload->begun;
-    data->touch =
-        upload->begun && ngx_time() - upload->touched > NGX_HTTP_V2M_TOUCH;
+    data->touch = upload->begun && upload->tus == NULL
+                  && ngx_time() - upload->touched > NGX_HTTP_V2M_TOUCH;
     data->first = upload->next;
     data->count = upload->full_count;
     data->finish = finish;
@@ -296,7 +303,7 @@ ngx_http_v2m_upload_finish(ngx_http_v2m_upload_t *upload)
 
     ngx_memcpy(data->file.id, upload->job.id, sizeof(v2m_id_t));
     data->file.length = upload->length;
-    data->file.chunk_size = upload->lcf->chunk_size;
+    data->file.chunk_size = upload->chunk_size;
     data->file.filename = upload->job.name;
 
     upload->job.size = upload->length;
@@ -307,10 +314,34 @@ ngx_http_v2m_upload_finish(ngx_http_v2m_upload_t *upload)
 
 /* On a thread of the storage pool. */
 static int
+ngx_http_v2m_insert_piece(ngx_http_v2m_insert_data_t *insert,
+                          v2m_error_t                *error)
+{
+    int rc;
+
+    rc = V2M_OK;
+
+    if (insert->count > 0) {
+        rc = v2m_tus_insert(insert->mongo, insert->tus, insert->first,
+                            insert->chunks, insert->count, error);
+    }
+
+    return rc == V2M_OK && insert->finish ? v2m_tus_finish(
+               insert->mongo, insert->tus, &insert->file, error)
+                                          : rc;
+}
+
+
+/* On a thread of the storage pool. */
+static int
 ngx_http_v2m_insert_run(void *data, v2m_error_t *error)
 {
     int                         rc;
     ngx_http_v2m_insert_data_t *insert = data;
+
+    if (insert->tus != NULL) {
+        return ngx_http_v2m_insert_piece(insert, error);
+    }
 
     rc = V2M_OK;
 
@@ -363,27 +394,35 @@ ngx_http_v2m_insert_done(ngx_http_request_t *r, void *data, int rc,
         upload->recorded = 1;
         upload->queued = insert->finish;
 
-    } else if (upload->status == 0) {
-        upload->finishing = 0;
+    } else {
+        upload->missing = ngx_min(upload->missing, insert->first);
 
-        /* the sweep took the upload for abandoned: the client may repeat it */
-        upload->status =
-            rc == V2M_CONFLICT
-                ? ngx_http_v2m_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "the upload took too long, try again")
-                : ngx_http_v2m_failure(r, "store a video", rc, error);
+        if (upload->status == 0) {
+            upload->finishing = 0;
+            upload->status =
+                rc == V2M_CONFLICT
+                    ? upload->kind->lost(upload)
+                    : ngx_http_v2m_failure(r, "store a video", rc, error);
+        }
     }
 
-    if (gone) {
-        if (upload->in_flight == 0) {
-            ngx_http_v2m_upload_drop(upload);
-        }
-
+    if (upload->queued && !gone) {
+        ngx_http_v2m_upload_stored(upload);
         return;
     }
 
-    if (upload->queued) {
-        ngx_http_v2m_upload_stored(upload);
+    ngx_http_v2m_upload_completed(upload, gone);
+}
+
+
+void
+ngx_http_v2m_upload_completed(ngx_http_v2m_upload_t *upload, ngx_uint_t gone)
+{
+    if (gone) {
+        if (upload->in_flight == 0) {
+            upload->kind->released(upload);
+        }
+
         return;
     }
 
@@ -397,6 +436,26 @@ ngx_http_v2m_insert_done(ngx_http_request_t *r, void *data, int rc,
 }
 
 
+int32_t
+ngx_http_v2m_upload_stored_chunks(ngx_http_v2m_upload_t *upload)
+{
+    int32_t                     count;
+    ngx_uint_t                  i;
+    ngx_http_v2m_insert_data_t *data;
+
+    count = ngx_min(upload->next, upload->missing);
+
+    for (i = 0; i < upload->lcf->upload_inserts; i++) {
+        if (upload->inserts[i].busy) {
+            data = ngx_http_v2m_task_data(upload->inserts[i].task);
+            count = ngx_min(count, data->first);
+        }
+    }
+
+    return count;
+}
+
+
 /* The request is over, or is being torn down while inserts are in flight. */
 static void
 ngx_http_v2m_upload_release(void *data)
@@ -404,7 +463,7 @@ ngx_http_v2m_upload_release(void *data)
     ngx_http_v2m_upload_t *upload = data;
 
     if (upload->in_flight == 0) {
-        ngx_http_v2m_upload_drop(upload);
+        upload->kind->released(upload);
     }
 }
 

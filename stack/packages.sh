@@ -11,9 +11,10 @@
 #      bench what only the benchmarks take
 #      containers, debian  what building images and Debian packages takes
 #
-# The tests of the API's description, of the page and of webhooks need packages
-# that Debian has not: they come by pip, in the versions of
-# t/e2e/NAME-requirements.txt, into build/openapi, build/page and build/webhook.
+# The tests of the API's description, of the page, of resumable uploads and of
+# webhooks need packages that Debian has not: they come by pip, in the versions
+# of t/e2e/NAME-requirements.txt, into build/openapi, build/page, build/resumable
+# and build/webhook.
 #
 # Nothing is installed, and nobody is asked for a password, when nothing is
 # missing; --quiet then says nothing.  The services that packages bring are
@@ -295,6 +296,7 @@ python_packages() {
     by_pip openapi "the API's description"
     # for a file in it, no program
     by_pip page "the page" --no-deps
+    by_pip resumable "resumable uploads"
     by_pip webhook "webhooks"
 }
 

@@ -58,7 +58,7 @@ my $trace = http(TRACE => '/jobs');
 
 problem('TRACE', $trace, 405, 'Method Not Allowed',
     'this method is not allowed here');
-is($trace->header('Allow'), 'GET, HEAD, POST, PUT, DELETE',
+is($trace->header('Allow'), 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
     'Allow, without a location');
 
 

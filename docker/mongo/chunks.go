@@ -449,24 +449,58 @@ func (s *chunkStore) kill(c *command) {
 	}
 }
 
-// delete answers deletions of all of a file's chunks, which are the only ones
-// of GridFS.
+// listed reads a filter {_id: {$in: […]}}.
+func listed(filter bsoncore.Document) (ids []objectID, ok bool) {
+	elements, err := filter.Elements()
+	if err != nil || len(elements) != 1 || elements[0].Key() != "_id" {
+		return nil, false
+	}
+	in, ok := filter.Lookup("_id", "$in").ArrayOK()
+	if !ok {
+		return nil, false
+	}
+	values, err := in.Values()
+	if err != nil {
+		return nil, false
+	}
+	for _, value := range values {
+		id, ok := value.ObjectIDOK()
+		if !ok {
+			return nil, false
+		}
+		ids = append(ids, id)
+	}
+	return ids, true
+}
+
+// delete answers deletions of a file's chunks, all of them or those within
+// bounds of n, and of chunks by their _id.
 func (s *chunkStore) delete(request []byte, c *command, pass forward) ([]byte, error) {
-	files := make([]objectID, 0, len(c.documents))
+	finds := make([]func() ([]objectID, error), 0, len(c.documents))
 	for _, document := range c.documents {
 		filter, _ := document.Lookup("q").DocumentOK()
-		file, b, ok := query(filter)
 		limit, _ := document.Lookup("limit").AsInt64OK()
-		if !ok || limit != 0 || b != everything {
+		file, b, ok1 := query(filter)
+		ids, ok2 := listed(filter)
+		if !(ok1 || ok2) || limit != 0 {
 			defer s.forget(c.database + "." + c.collection)
 			return pass()
 		}
-		files = append(files, file)
+		finds = append(finds, func() ([]objectID, error) {
+			if ok2 {
+				return ids, nil
+			}
+			return s.ids(c, file, b)
+		})
 	}
 
 	var deleted int64
-	for _, file := range files {
-		count, err := s.deleteFile(c, file)
+	for _, find := range finds {
+		ids, err := find()
+		if err != nil {
+			return nil, err
+		}
+		count, err := s.deleteChunks(c, ids)
 		if err != nil {
 			return nil, err
 		}
@@ -477,12 +511,11 @@ func (s *chunkStore) delete(request []byte, c *command, pass forward) ([]byte, e
 		AppendInt32("n", int32(deleted)).AppendDouble("ok", 1).Build()), nil
 }
 
-// deleteFile deletes a file's chunks.  Others may insert meanwhile: a large file
-// takes seconds.
-func (s *chunkStore) deleteFile(c *command, file objectID) (int64, error) {
-	ids, err := s.ids(c, file, everything)
-	if err != nil || len(ids) == 0 {
-		return 0, err
+// deleteChunks deletes chunks.  Others may insert meanwhile: those of a large
+// file take seconds.
+func (s *chunkStore) deleteChunks(c *command, ids []objectID) (int64, error) {
+	if len(ids) == 0 {
+		return 0, nil
 	}
 
 	deleted, err := deleteIDs(context.Background(), c.database, c.collection, ids)
@@ -500,13 +533,15 @@ func (s *chunkStore) deleteFile(c *command, file objectID) (int64, error) {
 	x.maps.Lock()
 	defer x.maps.Unlock()
 
-	for n, id := range x.files[file] {
-		if gone[id] {
-			delete(x.files[file], n)
+	for file, numbers := range x.files {
+		for n, id := range numbers {
+			if gone[id] {
+				delete(numbers, n)
+			}
 		}
-	}
-	if len(x.files[file]) == 0 {
-		delete(x.files, file)
+		if len(numbers) == 0 {
+			delete(x.files, file)
+		}
 	}
 	return deleted, nil
 }

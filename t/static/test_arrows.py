@@ -37,7 +37,7 @@ LIBRARIES = {
     r"(rabbitmq-c/|amqp)": {"core/v2m_amqp_private.h"},
     r"(mysql|mariadb)": {"auth/v2m_database.c"},
     r"jwt\.h": {"auth/v2m_token.c"},
-    r"openssl/": {"auth/v2m_pkey.c", "core/v2m_hmac.c"},
+    r"openssl/": {"auth/v2m_pkey.c", "auth/v2m_digest.c", "core/v2m_hmac.c"},
     r"crypt\.h": {"auth/v2m_password.c"},
     r"microhttpd\.h": {"workers/common/v2m_health.c"},
     r"curl/": {"workers/notifier/v2m_smtp.c", "workers/notifier/v2m_http.c",

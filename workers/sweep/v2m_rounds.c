@@ -8,6 +8,7 @@
 #include "v2m_outbox.h"
 #include "v2m_requests.h"
 #include "v2m_round.h"
+#include "v2m_tus.h"
 
 int
 v2m_rounds_prepare(const v2m_rounds_options_t *options, v2m_error_t *error)
@@ -60,13 +61,40 @@ v2m_rounds_remove_upload(v2m_mongo_t *mongo, const v2m_job_t *job,
 }
 
 
+/* A resumable upload, which says itself when it expires. */
+static int
+v2m_rounds_remove_expired(v2m_mongo_t *mongo, const v2m_job_t *job,
+                          int64_t before_ms, v2m_error_t *error)
+{
+    int rc;
+
+    rc = v2m_tus_expire(mongo, job, before_ms, error);
+
+    if (rc == V2M_OK) {
+        v2m_log(V2M_LOG_INFO, job->id,
+                "removed: a resumable upload that expired");
+    }
+
+    return rc;
+}
+
+
 static int
 v2m_rounds_clean(v2m_round_t *round, v2m_error_t *error)
 {
-    return v2m_round_each(round, v2m_jobs_stale_uploads,
-                          v2m_round_before(round->options->uploads_ms),
-                          v2m_rounds_remove_upload,
-                          "removed: an upload that did not finish", error);
+    int rc;
+
+    rc = v2m_round_each(round, v2m_jobs_stale_uploads,
+                        v2m_round_before(round->options->uploads_ms),
+                        v2m_rounds_remove_upload,
+                        "removed: an upload that did not finish", error);
+
+    return rc == V2M_OK
+               ? v2m_round_each(round, v2m_tus_expired, v2m_round_before(0),
+                                v2m_rounds_remove_expired,
+                                "removed: a resumable upload that expired",
+                                error)
+               : rc;
 }
 
 
