@@ -101,16 +101,17 @@ export async function call(path, { headers = {}, ...init } = {}) {
     }
 }
 
-function basic(name, password) {
-    const octets = new TextEncoder().encode(`${name}:${password}`);
+// Of the text as UTF-8.
+export function base64(text) {
+    const octets = new TextEncoder().encode(text);
 
-    return `Basic ${btoa(Array.from(octets, octet => String.fromCharCode(octet)).join(""))}`;
+    return btoa(Array.from(octets, octet => String.fromCharCode(octet)).join(""));
 }
 
 export async function signIn(name, password, stay) {
     const response = await ask("login", {
         method: "POST",
-        headers: { Accept: "application/json", Authorization: basic(name, password) },
+        headers: { Accept: "application/json", Authorization: `Basic ${base64(`${name}:${password}`)}` },
     });
 
     session = { user: name, token: (await response.json()).access_token };

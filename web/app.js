@@ -16,6 +16,7 @@ function showWork(focus) {
         find("work-title").focus();
     }
     jobs.start();
+    uploads.restore();
 }
 
 function showSignIn(message = "") {
@@ -59,6 +60,8 @@ async function signIn(event) {
 
 async function signOut() {
     let message = "";
+
+    uploads.forgetThem();
 
     try {
         await api.signOut();

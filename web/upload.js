@@ -1,14 +1,18 @@
-// One upload: XMLHttpRequest, because fetch() does not tell how far it is.
+// One upload, by tus (https://tus.io): it goes on where it was cut.
 
-import { bearer, expired, lost, problem } from "./api.js";
+import { base64, bearer, call, expired, lost, problem } from "./api.js";
 import { pause } from "./events.js";
+import { forget, remember } from "./remembered.js";
 
-const TRIES = 8;
+// in a row, without a byte of progress
+const TRIES = 20;
 const LONGEST_WAIT_MS = 30000;
 
-// What passes by itself: a lost connection, the same upload still under way,
-// too many at once, a service that is away or being updated.
-const PASSING = [0, 409, 429, 502, 503, 504];
+// What passes by itself: a lost connection, a request of ours that the service
+// still waits for, too many at once, a service that is away or being updated.
+const PASSING = [0, 408, 409, 423, 429, 502, 503, 504];
+
+const TUS = { "Tus-Resumable": "1.0.0" };
 
 // Speed and time left, from how far it was during the last seconds.
 class Pace {
@@ -31,28 +35,57 @@ class Pace {
 
 export class Upload {
     stopped = new AbortController();
+    sent = 0;
 
-    // options: URLSearchParams.  The key lets the service know a repetition.
-    constructor(file, options) {
+    // options: URLSearchParams.  address: of one that was begun before.
+    constructor(file, options, address = null) {
         this.file = file;
         this.options = options;
-        this.key = Array.from(crypto.getRandomValues(new Uint8Array(16)),
-                              octet => octet.toString(16).padStart(2, "0")).join("");
+        this.address = address;
     }
 
-    cancel() {
+    // Stops it; it can be gone on with.
+    stop() {
         this.stopped.abort();
     }
 
-    // The job; throws a Problem, or null when it was canceled.  Calls
+    // Stops it for good.
+    cancel() {
+        this.stop();
+        if (this.address !== null) {
+            forget(this.address);
+            call(this.address, { method: "DELETE", headers: TUS }).catch(() => {
+                // then it expires
+            });
+        }
+    }
+
+    // How many bytes the service has, and the job once that is all of them.
+    async ask() {
+        const { headers } = await call(this.address, {
+            method: "HEAD", headers: TUS, signal: this.stopped.signal,
+        });
+
+        return { offset: Number(headers.get("Upload-Offset")), job: headers.get("V2M-Job") };
+    }
+
+    // The job; throws a Problem, or null when it was stopped.  Calls
     // onProgress({sent, total, speed, remaining}) and, before it tries again,
     // onWait(problem).
     async run(onProgress, onWait) {
         for (let tried = 1; ; tried++) {
+            const before = this.sent;
+
             try {
-                return await this.#send(onProgress);
+                return await this.#attempt(onProgress);
             } catch (error) {
-                if (error === null || tried === TRIES || !PASSING.includes(error.status)) {
+                if (this.stopped.signal.aborted) {
+                    throw null;
+                }
+                if (this.sent > before) {
+                    tried = 1;
+                }
+                if (tried === TRIES || !PASSING.includes(error.status)) {
                     throw error;
                 }
                 onWait(error);
@@ -63,11 +96,53 @@ export class Upload {
         }
     }
 
-    #send(onProgress) {
-        const query = new URLSearchParams(this.options);
-        const authorization = bearer();
+    async #attempt(onProgress) {
+        const { signal } = this.stopped;
+        let offset = 0;
+        let job = null;
 
-        query.set("name", this.file.name);
+        if (this.address !== null) {
+            try {
+                ({ offset, job } = await this.ask());
+            } catch (error) {
+                if (error.status !== 404) {
+                    throw error;
+                }
+                // it expired, or was removed: anew
+                forget(this.address);
+                this.address = null;
+            }
+        }
+        if (this.address === null) {
+            await this.#create();
+        }
+        job ??= await this.#send(offset, onProgress);
+        forget(this.address);
+        return (await call(`jobs/${job}`, { signal })).json();
+    }
+
+    async #create() {
+        // a "+" is a plus there
+        const query = this.options.toString().replaceAll("+", "%20");
+        const { headers } = await call(`tus/?${query}`, {
+            method: "POST", signal: this.stopped.signal,
+            headers: {
+                ...TUS,
+                "Upload-Length": String(this.file.size),
+                "Upload-Metadata": `filename ${base64(this.file.name)}`,
+            },
+        });
+
+        this.address = `tus/${headers.get("Location").split("/").pop()}`;
+        remember(this.address, this.file, this.options);
+    }
+
+    // Sends the rest, by XMLHttpRequest, because fetch() does not tell how far
+    // it is; the job's id.
+    #send(offset, onProgress) {
+        const authorization = bearer();
+        const total = this.file.size;
+
         return new Promise((resolve, reject) => {
             const request = new XMLHttpRequest();
             const pace = new Pace();
@@ -79,13 +154,18 @@ export class Upload {
                 return;
             }
             signal.addEventListener("abort", abort);
-            request.upload.onprogress = ({ loaded, total }) =>
-                onProgress({ sent: loaded, total, ...pace.add(loaded, total) });
+            this.sent = offset;
+            request.upload.onprogress = ({ loaded }) => {
+                this.sent = offset + loaded;
+                onProgress({ sent: this.sent, total, ...pace.add(this.sent, total) });
+            };
             request.onabort = () => reject(null);
             request.onerror = () => reject(lost());
             request.onload = () => {
-                if (request.status === 201) {
-                    resolve(JSON.parse(request.responseText));
+                const job = request.getResponseHeader("V2M-Job");
+
+                if (request.status === 204 && job !== null) {
+                    resolve(job);
                     return;
                 }
                 if (request.status === 401) {
@@ -96,12 +176,12 @@ export class Upload {
             };
             request.onloadend = () => signal.removeEventListener("abort", abort);
 
-            // a "+" is a plus there
-            request.open("POST", `upload?${query.toString().replaceAll("+", "%20")}`);
+            request.open("PATCH", this.address);
             request.setRequestHeader("Authorization", authorization);
-            request.setRequestHeader("Content-Type", "application/octet-stream");
-            request.setRequestHeader("Idempotency-Key", this.key);
-            request.send(this.file);
+            request.setRequestHeader("Tus-Resumable", "1.0.0");
+            request.setRequestHeader("Upload-Offset", String(offset));
+            request.setRequestHeader("Content-Type", "application/offset+octet-stream");
+            request.send(this.file.slice(offset));
         });
     }
 }

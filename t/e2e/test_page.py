@@ -379,6 +379,84 @@ def test_lost_connection(page, stack, video):
                 if "ERR_INTERNET_DISCONNECTED" not in entry["message"]]
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """No video, so that nobody has to wait for its conversion."""
+    place = tmp_path_factory.mktemp("videos") / "Lecture (1).mp4"
+    place.write_bytes(os.urandom(1_500_000))
+    return place
+
+
+def begun(page, stack):
+    """The record of the page's only upload, once some of it is stored."""
+    def look():
+        records = list(stack.jobs.find({"username": page.email}))
+        assert len(records) <= 1
+        return records and records[0]["tus_offset"] > 0 and records[0]
+    return wait_for(look, what="some of the upload to be stored")
+
+
+def test_cut_upload(page, stack, large):
+    """Of what was stored before the connection was lost nothing is sent
+    again."""
+    size = large.stat().st_size
+    page.sign_in()
+    page.see("#jobs-none")
+    page.network(upload=size / 4)
+    page.choose(large)
+    before = begun(page, stack)
+    page.network(offline=True)
+    page.see("#uploads .error", "Trying again")
+    page.network(upload=4 * size)
+    page.see("#jobs > li", "Failed")
+    after, = stack.jobs.find({"username": page.email})
+    assert after["_id"] == before["_id"]
+    assert not page.driver.execute_script("return localStorage.length")
+
+
+def test_upload_after_a_reload(page, stack, large, video):
+    """The page knows what was interrupted, and goes on when the same file is
+    chosen again; or it is discarded."""
+    size = large.stat().st_size
+    page.see("#stay").click()
+    page.sign_in()
+    page.see("#jobs-none")
+    page.network(upload=size / 4)
+    page.choose(large)
+    before = begun(page, stack)
+    page.driver.refresh()
+    page.network()
+    page.see("#uploads > li", "Interrupted at")
+    page.check("interrupted")
+
+    # another file is another upload
+    page.choose(video)
+    page.see("#jobs > li", video.name)
+    page.see("#uploads > li", "Interrupted at")
+    page.choose(large)
+    page.see("#jobs > li", large.name)
+    page.none("#uploads-section")
+    after = stack.job(str(before["_id"]))
+    assert after["state"] != "uploading" and after["size"] == size
+    assert stack.jobs.count_documents({"username": page.email}) == 2
+    assert not page.driver.execute_script("return localStorage.length")
+
+    stack.jobs.delete_many({"username": page.email})
+    page.network(upload=size / 4)
+    page.choose(large)
+    begun(page, stack)
+    page.driver.refresh()
+    page.network()
+    page.see("#uploads > li", "Interrupted at")
+    page.press("Discard", "#uploads")
+    page.none("#uploads-section")
+    wait_for(lambda: not list(stack.jobs.find({"username": page.email})),
+             what="it to be removed")
+    page.driver.refresh()
+    page.see("#jobs-none")
+    page.none("#uploads-section")
+
+
 def test_keyboard(page, video):
     """All of it without a mouse."""
     def tab_to(**wanted):
