@@ -178,7 +178,7 @@ for my $text (@texts) {
 messages();
 
 for my $line (split /\n/, log_text('jobs.log')) {
-    like($line, qr{^127\.0\.0\.1 \S+T\S+ "[A-Z]+ [^\x00-\x1f"]*" \d{3} in=\d+ out=\d+ time=[\d.]+ user="[^"]*" job=(?:-|[0-9a-f]{24})$},
+    like($line, qr{^127\.0\.0\.1 \S+T\S+ "[A-Z]+ [^\x00-\x1f"]*" \d{3} in=\d+ out=\d+ time=[\d.]+ trace=(?:-|[0-9a-f]{32}) user="[^"]*" job=(?:-|[0-9a-f]{24})$},
         'a line of the log is one of ours');
 }
 
