@@ -49,17 +49,6 @@ sub read_rest {
     return $bytes;
 }
 
-sub is_idle {
-    my $status;
-
-    ok(eval {
-        wait_for(sub {
-            $status = http(GET => '/status')->content;
-            $status =~ /Active connections: 1 .*Writing: 1 Waiting: 0/s;
-        }, 'the gateway to be idle');
-    }, 'nothing goes on any more') or diag($status);
-}
-
 # No more is written: what is in flight has come to rest.
 sub wait_stuck {
     my $worker = worker();

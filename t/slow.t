@@ -8,19 +8,10 @@ use V2M::Http2;
 use V2M::Store;
 use Time::HiRes qw(time);
 
-# Nobody is connected but who asks, and no job of that owner is left.
-sub is_idle {
+# No job of that owner is left.
+sub has_no_job {
     my $owner = shift;
-    my $status;
 
-    ok(eval {
-        wait_for(sub {
-            $status = http(GET => '/status')->content;
-            $status =~ /Active connections: 1 .*Reading: 0 Writing: 1 Waiting: 0/s;
-        }, 'the connections to end');
-    }, 'no connection is left') or diag($status);
-
-    return unless defined $owner;
     ok(eval { wait_for(sub { !@{ store('jobs_of', $owner) } }, 'the jobs') },
         'no job is left');
 }
@@ -114,7 +105,8 @@ for my $stream (@streams) {
 
 close $_ for @sockets;
 undef $h2;
-is_idle($owner);
+is_idle();
+has_no_job($owner);
 is_gone($_) for logged_jobs();
 
 

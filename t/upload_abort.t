@@ -25,18 +25,6 @@ sub stored {
     return scalar @{ store('file', 'videos', $_[0])->{chunks} };
 }
 
-# The server has nothing to do any more.
-sub is_idle {
-    my $status;
-
-    ok(eval {
-        wait_for(sub {
-            $status = http(GET => '/status')->content;
-            $status =~ /Active connections: 1 .*Writing: 1 Waiting: 0/s;
-        }, 'the gateway to be idle');
-    }, 'nothing goes on any more') or diag($status);
-}
-
 run_tests();
 
 __DATA__

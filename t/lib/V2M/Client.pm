@@ -12,7 +12,8 @@ use IO::Socket::INET;
 use JSON::PP ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(connect_gateway decode_json http http2 read_response wait_for);
+our @EXPORT = qw(connect_gateway decode_json http http2 is_idle read_response
+    wait_for);
 
 
 # Calls the function until it returns something true, which is the result;
@@ -189,5 +190,18 @@ sub http2 {
     return HTTP::Response->parse($text);
 }
 
+
+# The server has nothing to do any more but to tell so: with "location =
+# /status { stub_status; }".
+sub is_idle {
+    my $status;
+
+    main::ok(eval {
+        wait_for(sub {
+            $status = http(GET => '/status')->content;
+            $status =~ /Active connections: 1 .*Writing: 1 Waiting: 0/s;
+        }, 'the gateway to be idle');
+    }, 'nothing goes on any more') or main::diag($status);
+}
 
 1;
