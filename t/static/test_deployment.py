@@ -150,6 +150,18 @@ def test_what_is_mounted_exists(overlay):
                 assert file in keys[folder], (name, entry)
 
 
+def test_gateway_and_notifier_share_the_key_of_webhooks(overlay):
+    mounted = []
+    for name in ("v2m-gateway", "v2m-notifier"):
+        spec = overlay.find("Deployment", name)["spec"]["template"]["spec"]
+        settings = {entry["name"]: entry["value"]
+                    for entry in spec["containers"][0]["env"]}
+        mounted.append((settings["V2M_WEBHOOK_KEY_FILE"], [
+            volume for volume in spec["volumes"]
+            if volume["name"] == "webhook"]))
+    assert mounted[0] == mounted[1]
+
+
 def test_triggers_have_their_secrets(overlay):
     for thing in overlay.kind("TriggerAuthentication"):
         for reference in thing["spec"]["secretTargetRef"]:
