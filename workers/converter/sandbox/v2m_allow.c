@@ -11,11 +11,11 @@ const char v2m_allow_demuxers[] =
 const char v2m_allow_decoders[] =
     "aac,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,"
     "adpcm_yamaha,alac,amrnb,amrwb,dca,eac3,flac,g722,g726,g726le,gsm,gsm_ms,"
-    "mlp,mp1float,mp2,mp3float,nellymoser,opus,pcm_alaw,pcm_bluray,pcm_dvd,"
-    "pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,pcm_s16le,"
-    "pcm_s24be,pcm_s24le,pcm_s32be,pcm_s32le,pcm_s8,pcm_u16be,pcm_u16le,"
-    "pcm_u24be,pcm_u24le,pcm_u32be,pcm_u32le,pcm_u8,qdm2,speex,s302m,truehd,"
-    "tta,vorbis,wavpack,wmalossless,wmapro,wmav1,wmav2,wmavoice";
+    "libspeex,mlp,mp1float,mp2,mp3float,nellymoser,opus,pcm_alaw,pcm_bluray,"
+    "pcm_dvd,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,"
+    "pcm_s16le,pcm_s24be,pcm_s24le,pcm_s32be,pcm_s32le,pcm_s8,pcm_u16be,"
+    "pcm_u16le,pcm_u24be,pcm_u24le,pcm_u32be,pcm_u32le,pcm_u8,qdm2,speex,"
+    "s302m,truehd,tta,vorbis,wavpack,wmalossless,wmapro,wmav1,wmav2,wmavoice";
 
 
 int
@@ -30,7 +30,15 @@ v2m_allow_decoder(enum AVCodecID id)
 {
     const AVCodec *codec;
 
-    codec = avcodec_find_decoder(id);
+    /* the library's own: FFmpeg 7.1's decoder makes twice as many samples of
+     * each wideband frame in Ogg as there are */
+
+    codec = id == AV_CODEC_ID_SPEEX ? avcodec_find_decoder_by_name("libspeex")
+                                    : NULL;
+
+    if (codec == NULL) {
+        codec = avcodec_find_decoder(id);
+    }
 
     if (codec == NULL || codec->type != AVMEDIA_TYPE_AUDIO
         || av_match_list(codec->name, v2m_allow_decoders, ',') <= 0)

@@ -191,18 +191,28 @@ v2m_decoding_silence(v2m_decoding_t *decoding, int64_t samples,
 }
 
 
+/* The timestamp of one of the frame's samples. */
 static int64_t
-v2m_decoding_timestamp(const v2m_decoding_t *decoding)
+v2m_decoding_timestamp(const v2m_decoding_t *decoding, int sample)
 {
+    int64_t        later;
+    const AVFrame *frame;
+
     static const AVRational us = { 1, 1000000 };
 
-    if (decoding->frame->best_effort_timestamp == AV_NOPTS_VALUE
-        || !v2m_media_has_clock(decoding->media, decoding->frame->sample_rate))
+    frame = decoding->frame;
+
+    if (frame->best_effort_timestamp == AV_NOPTS_VALUE
+        || !v2m_media_has_clock(decoding->media, frame->sample_rate))
     {
         return V2M_TIMELINE_UNKNOWN;
     }
 
-    return av_rescale_q(decoding->frame->best_effort_timestamp,
+    /* in the format's own units, which the timestamp was rounded to as well */
+    later = av_rescale_q(sample, (AVRational){ 1, frame->sample_rate },
+                         decoding->media->stream->time_base);
+
+    return av_rescale_q(av_sat_add64(frame->best_effort_timestamp, later),
                         decoding->media->stream->time_base, us);
 }
 
@@ -229,6 +239,31 @@ v2m_decoding_samples(const v2m_decoding_t *decoding)
         (AVRational){ 1, frame->sample_rate });
 
     return (int) av_clip64(left, 0, frame->nb_samples);
+}
+
+
+/* How many of so many samples of the frame are the encoder's delay, which
+ * nobody is to hear. */
+static int
+v2m_decoding_delay(v2m_decoding_t *decoding, int samples)
+{
+    int                      delay;
+    const AVCodecParameters *parameters;
+
+    if (!decoding->counted) {
+        decoding->counted = 1;
+        parameters = decoding->media->stream->codecpar;
+        decoding->delay = parameters->sample_rate > 0
+                              ? av_rescale(decoding->media->delay,
+                                           decoding->frame->sample_rate,
+                                           parameters->sample_rate)
+                              : 0;
+    }
+
+    delay = (int) FFMIN(decoding->delay, samples);
+    decoding->delay -= delay;
+
+    return delay;
 }
 
 
@@ -266,7 +301,7 @@ v2m_decoding_land(v2m_decoding_t *decoding, v2m_error_t *error)
 static int
 v2m_decoding_frame(v2m_decoding_t *decoding, v2m_error_t *error)
 {
-    int                 rc, samples;
+    int                 rc, samples, delay;
     v2m_timeline_step_t step;
 
     if (decoding->frame->sample_rate < 1) {
@@ -274,6 +309,9 @@ v2m_decoding_frame(v2m_decoding_t *decoding, v2m_error_t *error)
     }
 
     samples = v2m_decoding_samples(decoding);
+    delay = v2m_decoding_delay(decoding, samples);
+    samples -= delay;
+
     if (samples < 1) {
         return V2M_OK;
     }
@@ -292,8 +330,9 @@ v2m_decoding_frame(v2m_decoding_t *decoding, v2m_error_t *error)
         }
     }
 
-    v2m_timeline_place(&decoding->timeline, v2m_decoding_timestamp(decoding),
-                       samples, decoding->frame->sample_rate, &step);
+    v2m_timeline_place(&decoding->timeline,
+                       v2m_decoding_timestamp(decoding, delay), samples,
+                       decoding->frame->sample_rate, &step);
     decoding->finished = step.finished;
 
     decoding->next =
@@ -313,7 +352,7 @@ v2m_decoding_frame(v2m_decoding_t *decoding, v2m_error_t *error)
 
     if (rc == V2M_OK) {
         rc = v2m_resampler_push(&decoding->resampler, decoding->frame,
-                                step.skip, step.take, error);
+                                delay + step.skip, step.take, error);
     }
 
     if (rc == V2M_OK) {

@@ -52,6 +52,8 @@ typedef struct {
     int             sought;   /* the beginning was passed over, or is heard */
     int             landed;   /* and the first frame after that came */
     int64_t         next;     /* the timestamp after the last frame */
+    int64_t         delay;    /* samples still to be discarded at the head */
+    int             counted;  /* and it is known how many */
     int             finished; /* the end of the cut was reached */
 } v2m_decoding_t;
 

@@ -14,6 +14,10 @@
 #define V2M_MEDIA_FORMAT_PROBE (1024 * 1024)
 #define V2M_MEDIA_TRACKS_PROBE "5000000"
 
+/* An encoder's delay is some hundredths of a second: whatever tells of more
+ * than this many seconds is wrong. */
+#define V2M_MEDIA_DELAY 1
+
 /* Reads that may fail one after the other before that counts as the end. */
 #define V2M_MEDIA_ERRORS 16
 
@@ -247,6 +251,31 @@ v2m_media_earlier(int64_t a, int64_t b)
 }
 
 
+/*
+ * Matroska tells the encoder's delay in the track's header (RFC 9559,
+ * CodecDelay), for the player to discard; FFmpeg only moves the timestamps by
+ * it.  The decoders of Opus know it from their own header and discard it.
+ */
+static int
+v2m_media_read_delay(const v2m_media_t *media)
+{
+    const AVCodecParameters *parameters;
+
+    parameters = media->stream->codecpar;
+
+    if (!av_match_list(media->format->iformat->name, "matroska", ',')
+        || parameters->codec_id == AV_CODEC_ID_OPUS
+        || parameters->initial_padding < 0
+        || parameters->initial_padding / V2M_MEDIA_DELAY
+               > parameters->sample_rate)
+    {
+        return 0;
+    }
+
+    return parameters->initial_padding;
+}
+
+
 static void
 v2m_media_read_times(v2m_media_t *media)
 {
@@ -265,6 +294,7 @@ v2m_media_read_times(v2m_media_t *media)
     media->whole = format->duration > 0 ? format->duration : AV_NOPTS_VALUE;
     media->last = AV_NOPTS_VALUE;
     media->end = AV_NOPTS_VALUE;
+    media->delay = v2m_media_read_delay(media);
 
     if (format->duration_estimation_method == AVFMT_DURATION_FROM_STREAM) {
         if (v2m_media_tells_whole(media)) {

@@ -35,6 +35,9 @@ typedef struct {
     int64_t end;             /* of the track, on its own clock, once its last
                                 packet was read and if the format tells it to
                                 the sample; else AV_NOPTS_VALUE */
+    int delay;               /* samples at the track's head, of the stream's
+                                rate, that FFmpeg decodes but nobody is to
+                                hear: the encoder's delay */
     int       begun;         /* the track's first packet was read */
     AVPacket *ahead;         /* the next packet, in such formats */
     int       errors;        /* reads that failed, one after the other */
