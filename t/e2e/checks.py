@@ -65,6 +65,12 @@ def stored(stack, database="mp3s"):
             | set(map(str, found["fs.chunks"].distinct("files_id"))))
 
 
+def untraced(log):
+    """The lines of a log without the traces of requests, which stand between a
+    job's id and what is said of it."""
+    return re.sub(" trace=[0-9a-f]{32}:", ":", log)
+
+
 def attempts(log, job_id):
     """How often converters began with a job, as their log says."""
     return len(re.findall(f"{job_id}: converting .* bytes, attempt", log))

@@ -55,7 +55,8 @@ def log(own):
     begin = {name: path(name).stat().st_size for name in SERVICES}
 
     def read(name):
-        return path(name).read_bytes()[begin[name]:].decode(errors="replace")
+        return checks.untraced(path(name).read_bytes()[begin[name]:].decode(
+            errors="replace"))
 
     return read
 

@@ -221,7 +221,7 @@ def test_password_with_a_zero_byte(login, user, mariadb, account):
                   f"WHERE email = '{account}'")
     assert login(account, PASSWORD)[0] == "invalid"
     assert login(account, "")[0] == "invalid"
-    assert f"{account}\tuser\tno-hash\n" in user("list")
+    assert f"{account}\tuser\tno-hash\tdefault\tdefault\n" in user("list")
 
 
 @pytest.mark.parametrize("text", INJECTIONS)

@@ -175,7 +175,7 @@ def log(stack):
     def read():
         with open(path, "rb") as file:
             file.seek(begin)
-            return file.read().decode(errors="replace")
+            return checks.untraced(file.read().decode(errors="replace"))
 
     return read
 
