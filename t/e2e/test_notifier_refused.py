@@ -142,7 +142,8 @@ def test_claim_is_taken_over(stack, notifier, queue, address, mail_server,
     server = mail_server(
         lambda verb: next(hangs, None) if verb == "MAIL" else None)
     # one at a time: the second message is the other one's
-    first = notifier(V2M_SMTP_URL=server.url, V2M_SMTP_TIMEOUT=3, V2M_JOBS=1)
+    first = notifier(V2M_SMTP_URL=server.url, V2M_SMTP_TIMEOUT=3,
+                     V2M_WEBHOOK_TIMEOUT=3, V2M_JOBS=1)
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
     wait_for(lambda: "mail_until" in stack.job(job_id))

@@ -53,7 +53,7 @@ def test_calls_with_a_token(stack, tmp_path):
                           "--exclude-path", "/logout",
                           "--exclude-path-regex", "^/tus/",
                           "--header", f"Authorization: Bearer {token}")
-    assert "Tested: 14" in output, output
+    assert "Tested: 15" in output, output
 
 
 def test_login(stack, tmp_path):
