@@ -25,6 +25,8 @@ typedef struct {
     v2m_error_t            asking;
     v2m_job_t              found; /* the job of a repeated key */
     v2m_usage_t            usage;
+    int64_t                size;    /* of the file, 0: not known, as of forms */
+    ngx_uint_t             removed; /* over the quota, and gone again */
 } ngx_http_v2m_admission_t;
 
 static ngx_int_t ngx_http_v2m_admission_key(ngx_http_v2m_upload_t *upload,
@@ -39,6 +41,26 @@ static ngx_uint_t
 ngx_http_v2m_admission_limited(const v2m_quota_t *quota)
 {
     return quota->jobs > 0 || quota->bytes > 0;
+}
+
+
+/* The status to refuse an upload of that size with, 0: there is room.  Of a
+ * form only a part is the file: there the bytes decide, as they come. */
+static ngx_int_t
+ngx_http_v2m_admission_over(const v2m_quota_t *quota, const v2m_usage_t *usage,
+                            int64_t size)
+{
+    if (quota->jobs > 0 && usage->jobs >= quota->jobs) {
+        return NGX_HTTP_TOO_MANY_REQUESTS;
+    }
+
+    if (quota->bytes > 0
+        && (usage->bytes >= quota->bytes || size > quota->bytes - usage->bytes))
+    {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    return 0;
 }
 
 
@@ -118,6 +140,7 @@ ngx_http_v2m_admission(ngx_http_v2m_upload_t *upload)
     admission->key = key;
     admission->quotas = quotas;
     admission->quota = upload->quota;
+    admission->size = upload->reader == NULL ? upload->job.size : 0;
 
     rc = ngx_http_v2m_task_offload(task, upload->mcf->storage_pool);
 
@@ -175,6 +198,7 @@ static int
 ngx_http_v2m_admission_run(void *data, v2m_error_t *error)
 {
     int                       rc;
+    v2m_error_t               ignored; /* the sweep removes it then */
     v2m_quota_t               own;
     ngx_http_v2m_admission_t *admission = data;
 
@@ -198,6 +222,19 @@ ngx_http_v2m_admission_run(void *data, v2m_error_t *error)
     if (rc == V2M_OK && ngx_http_v2m_admission_limited(&admission->quota)) {
         rc = v2m_usage(admission->mongo, admission->job->username,
                        admission->job->id, &admission->usage, error);
+
+        /* before the answer, or it would count for the client's next one */
+
+        if (rc == V2M_OK
+            && ngx_http_v2m_admission_over(&admission->quota, &admission->usage,
+                                           admission->size)
+                   != 0)
+        {
+            admission->removed =
+                ngx_http_v2m_upload_remove(admission->mongo, admission->job->id,
+                                           &ignored)
+                == V2M_OK;
+        }
     }
 
     return rc;
@@ -206,12 +243,16 @@ ngx_http_v2m_admission_run(void *data, v2m_error_t *error)
 
 /* The quotas; NGX_OK, or the status to refuse with. */
 static ngx_int_t
-ngx_http_v2m_admission_quota(ngx_http_v2m_upload_t *upload,
-                             const v2m_usage_t     *usage)
+ngx_http_v2m_admission_quota(ngx_http_v2m_upload_t          *upload,
+                             const ngx_http_v2m_admission_t *admission)
 {
-    u_char text[128];
+    u_char             text[128];
+    ngx_int_t          over;
+    const v2m_usage_t *usage = &admission->usage;
 
-    if (upload->quota.jobs > 0 && usage->jobs >= upload->quota.jobs) {
+    over = ngx_http_v2m_admission_over(&upload->quota, usage, admission->size);
+
+    if (over == NGX_HTTP_TOO_MANY_REQUESTS) {
         ngx_snprintf(text, sizeof(text),
                      "%L of your jobs are not finished yet, and %L is the "
                      "limit (v2m_quota_jobs)%Z",
@@ -228,15 +269,7 @@ ngx_http_v2m_admission_quota(ngx_http_v2m_upload_t *upload,
 
     upload->room = upload->quota.bytes - usage->bytes;
 
-    /* of a form only a part is the file: there the bytes decide */
-
-    if (upload->room <= 0
-        || (upload->reader == NULL && upload->job.size > upload->room))
-    {
-        return ngx_http_v2m_quota_exceeded(upload);
-    }
-
-    return NGX_OK;
+    return over != 0 ? ngx_http_v2m_quota_exceeded(upload) : NGX_OK;
 }
 
 
@@ -299,7 +332,7 @@ ngx_http_v2m_admission_decide(ngx_http_v2m_upload_t          *upload,
                                     error);
     }
 
-    status = ngx_http_v2m_admission_quota(upload, &admission->usage);
+    status = ngx_http_v2m_admission_quota(upload, admission);
 
     return status == NGX_OK ? upload->kind->admitted(upload) : status;
 }
@@ -333,6 +366,7 @@ ngx_http_v2m_admission_done(ngx_http_request_t *r, void *data, int rc,
     } else {
         upload->begun = 1;
         upload->recorded = rc == V2M_OK;
+        upload->released = admission->removed;
         upload->touched = ngx_time();
     }
 

@@ -182,4 +182,10 @@ void ngx_http_v2m_upload_finish(ngx_http_v2m_upload_t *upload);
  * flight.  By itself that happens when the request ends. */
 void ngx_http_v2m_upload_drop(ngx_http_v2m_upload_t *upload);
 
+/* Removes what there is of an upload that did not come to its end; on a thread
+ * of the storage pool.  V2M_OK also when it did come to its end after all, and
+ * stays; else as of v2m_mongo.h. */
+int ngx_http_v2m_upload_remove(v2m_mongo_t *mongo, const v2m_id_t id,
+                               v2m_error_t *error);
+
 #endif /* NGX_HTTP_V2M_UPLOAD_H */

@@ -482,18 +482,17 @@ ngx_http_v2m_upload_free(void *data)
 }
 
 
-/* On a thread of the storage pool. */
-static int
-ngx_http_v2m_drop_run(void *data, v2m_error_t *error)
+int
+ngx_http_v2m_upload_remove(v2m_mongo_t *mongo, const v2m_id_t id,
+                           v2m_error_t *error)
 {
-    int                  rc, tries;
-    v2m_job_t            job;
-    ngx_http_v2m_drop_t *drop = data;
+    int       rc, tries;
+    v2m_job_t job;
 
-    rc = v2m_jobs_abandon(drop->mongo, drop->id, INT64_MAX, error);
+    rc = v2m_jobs_abandon(mongo, id, INT64_MAX, error);
 
     if (rc == V2M_CONFLICT) {
-        rc = v2m_jobs_find(drop->mongo, drop->id, NULL, &job, error);
+        rc = v2m_jobs_find(mongo, id, NULL, &job, error);
 
         if (rc == V2M_OK) {
             /* a last step whose answer was lost had succeeded */
@@ -514,14 +513,24 @@ ngx_http_v2m_drop_run(void *data, v2m_error_t *error)
     tries = NGX_HTTP_V2M_DROP_TRIES;
 
     do {
-        rc = v2m_gridfs_delete(drop->mongo, V2M_VIDEOS, drop->id, error);
+        rc = v2m_gridfs_delete(mongo, V2M_VIDEOS, id, error);
     } while (rc == V2M_UNAVAILABLE && --tries > 0);
 
     if (rc == V2M_OK) {
-        rc = v2m_jobs_remove(drop->mongo, drop->id, error);
+        rc = v2m_jobs_remove(mongo, id, error);
     }
 
     return rc == V2M_NOT_FOUND ? V2M_OK : rc;
+}
+
+
+/* On a thread of the storage pool. */
+static int
+ngx_http_v2m_drop_run(void *data, v2m_error_t *error)
+{
+    ngx_http_v2m_drop_t *drop = data;
+
+    return ngx_http_v2m_upload_remove(drop->mongo, drop->id, error);
 }
 
 
