@@ -76,39 +76,48 @@ def newest_job(stack):
     return job
 
 
-def download(gateway, job, size, protocol):
-    return size / timed(lambda: gateway.curl(
-        protocol, f"/download?fid={job}", "-o", "/dev/null"))
-
-
-def http2_beside_http1(report, runs):
+def beside_http1(report, runs, row, name, uploads, protocol):
+    """uploads(gateway, path) gives two functions, which upload the file over
+    the protocol and over HTTP/1.1; protocol is an option of curl."""
     size = 128
     path = random_file(f"{size}.bin", size * MIB)
 
     with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack, \
             TlsGateway(stack) as gateway:
 
-        def upload(*protocol):
-            # not curl: it spins while it may not send over HTTP/2, which takes
-            # a core away from the store
-            seconds = timed(lambda: gateway.load(
-                "/upload?name=bench.mp4", *protocol, "-d", path))
+        def upload(action):
+            seconds = timed(action)
             stack.forget("videos", newest_job(stack))
             return size / seconds
 
-        report.ratio("2c", "upload over HTTP/2", "HTTP/1.1", in_turn(
-            runs, upload, lambda: upload("--h1")),
-            0.8, unit="MiB/s")
+        ours, rival = uploads(gateway, path)
+        report.ratio(row, f"upload over {name}", "HTTP/1.1", in_turn(
+            runs, lambda: upload(ours), lambda: upload(rival)), 0.8,
+            unit="MiB/s")
 
         job = run(BUCKET, "put", stack.env["V2M_MONGO_URI"], "mp3s",
                   path).strip()
         make_ready(stack, job)
 
-        report.ratio("2c", "download over HTTP/2", "HTTP/1.1", in_turn(
-            runs, lambda: download(gateway, job, size, "--http2"),
-            lambda: download(gateway, job, size, "--http1.1")),
+        def download(option):
+            return size / timed(lambda: gateway.curl(
+                option, f"/download?fid={job}", "-o", "/dev/null"))
+
+        report.ratio(row, f"download over {name}", "HTTP/1.1", in_turn(
+            runs, lambda: download(protocol), lambda: download("--http1.1")),
             0.8, unit="MiB/s")
         stack.forget("mp3s", job)
+
+
+def http2_beside_http1(report, runs):
+    def uploads(gateway, path):
+        # not curl: it spins while it may not send over HTTP/2, which takes a
+        # core away from the store
+        call = ("/upload?name=bench.mp4", "-d", path)
+        return (lambda: gateway.load(*call),
+                lambda: gateway.load(*call, "--h1"))
+
+    beside_http1(report, runs, "2c", "HTTP/2", uploads, "--http2")
 
 
 def http3_beside_http1(report, runs):
@@ -116,28 +125,9 @@ def http3_beside_http1(report, runs):
         print("row 2d  left out: nginx or curl here has no HTTP/3")
         return
 
-    size = 128
-    path = random_file(f"{size}.bin", size * MIB)
+    def uploads(gateway, path):
+        call = ("/upload?name=bench.mp4", "-T", path, "-o", "/dev/null")
+        return (lambda: gateway.curl("--http3-only", *call),
+                lambda: gateway.curl("--http1.1", *call))
 
-    with Stack("mongo", "mariadb", "rabbitmq", "gateway") as stack, \
-            TlsGateway(stack) as gateway:
-
-        def upload(protocol):
-            seconds = timed(lambda: gateway.curl(
-                protocol, "/upload?name=bench.mp4", "-T", path, "-o",
-                "/dev/null"))
-            stack.forget("videos", newest_job(stack))
-            return size / seconds
-
-        report.ratio("2d", "upload over HTTP/3", "HTTP/1.1", in_turn(
-            runs, lambda: upload("--http3-only"),
-            lambda: upload("--http1.1")), 0.8, unit="MiB/s")
-
-        job = run(BUCKET, "put", stack.env["V2M_MONGO_URI"], "mp3s",
-                  path).strip()
-        make_ready(stack, job)
-        report.ratio("2d", "download over HTTP/3", "HTTP/1.1", in_turn(
-            runs, lambda: download(gateway, job, size, "--http3-only"),
-            lambda: download(gateway, job, size, "--http1.1")),
-            0.8, unit="MiB/s")
-        stack.forget("mp3s", job)
+    beside_http1(report, runs, "2d", "HTTP/3", uploads, "--http3-only")
