@@ -54,7 +54,8 @@ class TlsGateway(Nginx):
             self.run / "certificate.pem")
         return CONF.format(build=BUILD, run=self.run, root=ROOT,
                            port=self.port,
-                           quic=f"listen 127.0.0.1:{self.port} quic;"
+                           quic=f"listen 127.0.0.1:{self.port} quic "
+                                "reuseport;"
                            if has_http3() else "")
 
     def load(self, path, *arguments):
