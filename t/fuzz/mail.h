@@ -9,7 +9,7 @@
 
 #include "fuzz.h"
 #include "v2m_email.h"
-#include "v2m_mail.h"
+#include "v2m_mail_job.h"
 
 #define FUZZ_MAIL_HEADERS 8
 #define FUZZ_MAIL_LINE    998 /* RFC 5322, 2.1.1 */
@@ -72,7 +72,7 @@ fuzz_mail(const uint8_t *bytes, size_t length)
     int               given;
     char             *name, *reason, *to, *from, *text;
     size_t            text_length;
-    v2m_mail_t        mail;
+    v2m_mail_job_t    mail;
     v2m_error_t       error;
     v2m_mail_sender_t sender;
 
@@ -97,7 +97,8 @@ fuzz_mail(const uint8_t *bytes, size_t length)
     mail.url = "https://v2m.example.com";
     mail.date = 1700000000;
 
-    FUZZ_CHECK(v2m_mail_compose(&mail, &text, &text_length, &error) == V2M_OK);
+    FUZZ_CHECK(v2m_mail_job_compose(&mail, &text, &text_length, &error)
+               == V2M_OK);
     fuzz_mail_lines(text, text_length);
 
     free(text);

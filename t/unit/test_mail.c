@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "v2m_mail.h"
+#include "v2m_mail_job.h"
 #include "v2m_mime.h"
 
 #define TEST_ID "65f000000000000000000abc"
@@ -22,10 +22,10 @@ static v2m_mail_sender_t sender = { "v2m", "v2m@example.org" };
 static char *
 compose(const char *to, const char *name, const char *reason)
 {
-    char       *text;
-    size_t      length;
-    v2m_mail_t  mail;
-    v2m_error_t error;
+    char          *text;
+    size_t         length;
+    v2m_mail_job_t mail;
+    v2m_error_t    error;
 
     mail.sender = &sender;
     mail.to = to;
@@ -35,7 +35,8 @@ compose(const char *to, const char *name, const char *reason)
     mail.url = "https://v2m.example.org";
     mail.date = 1700000000;
 
-    assert_int_equal(v2m_mail_compose(&mail, &text, &length, &error), V2M_OK);
+    assert_int_equal(v2m_mail_job_compose(&mail, &text, &length, &error),
+                     V2M_OK);
     assert_int_equal(strlen(text), length);
 
     return text;
@@ -160,12 +161,12 @@ test_ready(void **state)
     assert_contains(text, "\r\nAuto-Submitted: auto-generated\r\n");
     assert_contains(text, "\r\nMIME-Version: 1.0\r\n");
     assert_contains(text, "multipart/alternative;\r\n boundary=\"=_v2m_" TEST_ID
-                          "\"\r\n\r\n--=_v2m_" TEST_ID "\r\n");
+                          ".mp3\"\r\n\r\n--=_v2m_" TEST_ID ".mp3\r\n");
     assert_contains(text, "Content-Type: text/plain; charset=utf-8\r\n");
     assert_contains(text, "Content-Type: text/html; charset=utf-8\r\n");
     assert_contains(text, "\r\nhttps://v2m.example.org/download?fid=3D" TEST_ID
                           "\r\n");
-    assert_contains(text, "\r\n--=_v2m_" TEST_ID "--\r\n");
+    assert_contains(text, "\r\n--=_v2m_" TEST_ID ".mp3--\r\n");
 
     free(text);
 }
@@ -238,10 +239,10 @@ test_injection(void **state)
 static void
 test_refused_recipient(void **state)
 {
-    char       *text;
-    size_t      length;
-    v2m_mail_t  mail;
-    v2m_error_t error;
+    char          *text;
+    size_t         length;
+    v2m_mail_job_t mail;
+    v2m_error_t    error;
 
     (void) state;
 
@@ -251,7 +252,7 @@ test_refused_recipient(void **state)
     mail.id = TEST_ID;
     mail.url = "http://localhost";
 
-    assert_int_equal(v2m_mail_compose(&mail, &text, &length, &error),
+    assert_int_equal(v2m_mail_job_compose(&mail, &text, &length, &error),
                      V2M_INVALID);
 }
 

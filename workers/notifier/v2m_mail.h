@@ -1,8 +1,6 @@
 /*
- * The text of a notification: RFC 5322, multipart/alternative, plain text and
- * HTML.  Whatever comes from a user is made harmless here: no control
- * character reaches a header, no mark-up the HTML.  Pure functions, any
- * thread.
+ * The frame of a mail: RFC 5322 headers, and a text in one form or two, plain
+ * and HTML, as multipart/alternative.  Pure functions, any thread.
  */
 
 #ifndef V2M_MAIL_H
@@ -10,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "v2m_error.h"
 
@@ -21,12 +20,13 @@ typedef struct {
 
 typedef struct {
     const v2m_mail_sender_t *sender;
-    const char              *to;     /* see v2m_email.h */
-    const char              *id;     /* the job's */
-    const char              *name;   /* the video's, as it came; may be NULL */
-    const char              *reason; /* why the job failed; NULL: it is ready */
-    const char              *url;    /* of the gateway, without a slash */
-    int64_t                  date;   /* seconds since the epoch */
+    const char              *to; /* see v2m_email.h */
+    const char              *id; /* of the Message-ID, before its '@':
+                                    letters, digits and dots, at most 60 */
+    const char *subject;         /* clean: v2m_mime_clean() */
+    const char *text;            /* UTF-8, lines end with \n */
+    const char *html;            /* the same; NULL: plain text alone */
+    int64_t     date;            /* seconds since the epoch */
 } v2m_mail_t;
 
 /* Takes "Name <address>" or an address alone.  V2M_INVALID names the fault.
@@ -36,10 +36,11 @@ int v2m_mail_sender_parse(v2m_mail_sender_t *sender, const char *text,
 
 void v2m_mail_sender_free(v2m_mail_sender_t *sender);
 
-/*
- * Writes the mail, with CRLF line ends.  The same job always gets the same
- * Message-ID.  *text is malloc'ed.  V2M_INVALID: "to" is no address.
- */
+/* Writes text so that it is text in HTML, also between quotes. */
+void v2m_mail_html(FILE *out, const char *text);
+
+/* Writes the mail, with CRLF line ends.  *text is malloc'ed, and NULL after a
+ * failure.  V2M_INVALID: "to" is no address. */
 int v2m_mail_compose(const v2m_mail_t *mail, char **text, size_t *length,
                      v2m_error_t *error);
 

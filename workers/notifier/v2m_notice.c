@@ -6,6 +6,7 @@
 #include "v2m_jobs.h"
 #include "v2m_jobs_mail.h"
 #include "v2m_log.h"
+#include "v2m_mail_job.h"
 #include "v2m_metrics.h"
 #include "v2m_pause.h"
 #include "v2m_point.h"
@@ -109,7 +110,7 @@ static int
 v2m_notice_compose(v2m_notice_t *notice, char **text, size_t *length,
                    v2m_error_t *error)
 {
-    v2m_mail_t                  mail;
+    v2m_mail_job_t              mail;
     const v2m_job_t            *job;
     const v2m_notify_options_t *options;
 
@@ -129,7 +130,7 @@ v2m_notice_compose(v2m_notice_t *notice, char **text, size_t *length,
             job->reason != NULL ? job->reason : "it is not known any more";
     }
 
-    return v2m_mail_compose(&mail, text, length, error);
+    return v2m_mail_job_compose(&mail, text, length, error);
 }
 
 
