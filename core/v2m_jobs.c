@@ -266,36 +266,18 @@ v2m_jobs_free(v2m_job_t *jobs, size_t count)
 static const int v2m_jobs_open[] = { V2M_JOB_QUEUED, V2M_JOB_CONVERTING, -1 };
 
 
-static void
-v2m_jobs_start_begin(v2m_jobs_change_t *change, const v2m_id_t id)
-{
-    v2m_jobs_change_begin(change, id, v2m_jobs_open);
-    BSON_APPEND_UTF8(&change->set, "state",
-                     v2m_job_state_name(V2M_JOB_CONVERTING));
-    BSON_APPEND_INT32(&change->set, "progress", 0);
-    BSON_APPEND_INT32(&change->set, "remaining", -1);
-}
-
-
 int
-v2m_jobs_start(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error)
-{
-    v2m_jobs_change_t change;
-
-    v2m_jobs_start_begin(&change, id);
-
-    return v2m_jobs_change_end(mongo, &change, error);
-}
-
-
-int
-v2m_jobs_start_attempt(v2m_mongo_t *mongo, const v2m_id_t id,
-                       const v2m_id_t mp3_fid, v2m_error_t *error)
+v2m_jobs_start(v2m_mongo_t *mongo, const v2m_id_t id, const v2m_id_t mp3_fid,
+               v2m_error_t *error)
 {
     bson_t            add;
     v2m_jobs_change_t change;
 
-    v2m_jobs_start_begin(&change, id);
+    v2m_jobs_change_begin(&change, id, v2m_jobs_open);
+    BSON_APPEND_UTF8(&change.set, "state",
+                     v2m_job_state_name(V2M_JOB_CONVERTING));
+    BSON_APPEND_INT32(&change.set, "progress", 0);
+    BSON_APPEND_INT32(&change.set, "remaining", -1);
     bson_append_document_end(&change.update, &change.set);
 
     BSON_APPEND_DOCUMENT_BEGIN(&change.update, "$addToSet", &add);

@@ -63,14 +63,12 @@ int v2m_jobs_list(v2m_mongo_t *mongo, const char *owner, const char *after,
 
 void v2m_jobs_free(v2m_job_t *jobs, size_t count);
 
-/* queued | converting -> converting, for a worker that begins an attempt.
- * V2M_CONFLICT: the job has its end state, or is still uploading. */
-int v2m_jobs_start(v2m_mongo_t *mongo, const v2m_id_t id, v2m_error_t *error);
-
-/* Likewise, and notes under which file id the attempt writes its MP3, before it
- * does: what a converter that dies leaves behind is found by that. */
-int v2m_jobs_start_attempt(v2m_mongo_t *mongo, const v2m_id_t id,
-                           const v2m_id_t mp3_fid, v2m_error_t *error);
+/* queued | converting -> converting, for a worker that begins an attempt. Notes
+ * under which file id the attempt will write its MP3: what a converter that
+ * dies leaves behind is found by that.  V2M_CONFLICT: the job has its end
+ * state, or is still uploading. */
+int v2m_jobs_start(v2m_mongo_t *mongo, const v2m_id_t id,
+                   const v2m_id_t mp3_fid, v2m_error_t *error);
 
 /* Deletes what the attempts that the job's record tells of left in the store,
  * but for the job's MP3. */

@@ -12,6 +12,7 @@
 
 #include "v2m_amqp.h"
 #include "v2m_pause.h"
+#include "v2m_unconfirmed.h"
 
 #define V2M_PUBLISHER_HEARTBEAT_S 10
 #define V2M_PUBLISHER_TIMEOUT_MS  3000 /* to connect, and for each reply */
@@ -23,22 +24,6 @@
 
 /* a connection that held this long counts as good: pauses begin anew */
 #define V2M_PUBLISHER_GOOD_MS 10000
-
-typedef struct v2m_publisher_message_s {
-    TAILQ_ENTRY(v2m_publisher_message_s) link;
-
-    v2m_publisher_done_pt done;
-    void                 *data;
-    uint64_t              tag;
-    int64_t               due_ms; /* by when it must be confirmed */
-    int                   returned;
-    size_t                length;
-    char                 *body;
-    char                  message_id[]; /* then the body, in one piece */
-} v2m_publisher_message_t;
-
-typedef TAILQ_HEAD(v2m_publisher_list_s,
-                   v2m_publisher_message_s) v2m_publisher_list_t;
 
 struct v2m_publisher_s {
     pthread_t               thread;
@@ -55,21 +40,21 @@ struct v2m_publisher_s {
     int                     wake_fd;
 
     /* under the mutex */
-    pthread_mutex_t      mutex;
-    int                  connected;
-    int                  blocked;
-    int                  stopping;
-    size_t               count;  /* waiting and in flight */
-    const char *const   *queues; /* to be measured; NULL: none are */
-    size_t               queue_count;
-    v2m_publisher_list_t waiting;
+    pthread_mutex_t        mutex;
+    int                    connected;
+    int                    blocked;
+    int                    stopping;
+    size_t                 count;  /* waiting and in flight */
+    const char *const     *queues; /* to be measured; NULL: none are */
+    size_t                 queue_count;
+    v2m_unconfirmed_list_t waiting;
 
     /* the thread's own */
-    v2m_amqp_t          *amqp;
-    v2m_publisher_list_t in_flight; /* in the order of their tags */
-    int                  unroutable;
-    int                  failures; /* to connect, in a row */
-    v2m_error_t          trouble;  /* what the state callback was told */
+    v2m_amqp_t            *amqp;
+    v2m_unconfirmed_list_t in_flight; /* in the order of their tags */
+    int                    unroutable;
+    int                    failures; /* to connect, in a row */
+    v2m_error_t            trouble;  /* what the state callback was told */
 };
 
 
@@ -98,8 +83,7 @@ v2m_publisher_note(v2m_publisher_t *publisher, v2m_publisher_event_t event)
 
 /* The message came to this end; the error is of all but the confirmed ones. */
 static void
-v2m_publisher_finish(v2m_publisher_t         *publisher,
-                     v2m_publisher_message_t *message,
+v2m_publisher_finish(v2m_publisher_t *publisher, v2m_unconfirmed_t *message,
                      v2m_publisher_event_t end, const v2m_error_t *error)
 {
     pthread_mutex_lock(&publisher->mutex);
@@ -120,10 +104,10 @@ v2m_publisher_finish(v2m_publisher_t         *publisher,
 
 
 static void
-v2m_publisher_finish_all(v2m_publisher_t *publisher, v2m_publisher_list_t *list,
-                         const v2m_error_t *error)
+v2m_publisher_finish_all(v2m_publisher_t        *publisher,
+                         v2m_unconfirmed_list_t *list, const v2m_error_t *error)
 {
-    v2m_publisher_message_t *message;
+    v2m_unconfirmed_t *message;
 
     while ((message = TAILQ_FIRST(list)) != NULL) {
         TAILQ_REMOVE(list, message, link);
@@ -145,7 +129,7 @@ v2m_publisher_woken(v2m_publisher_t *publisher)
 
 /* Moves what was sent meanwhile to the list. */
 static void
-v2m_publisher_take(v2m_publisher_t *publisher, v2m_publisher_list_t *list)
+v2m_publisher_take(v2m_publisher_t *publisher, v2m_unconfirmed_list_t *list)
 {
     /* first the descriptor: what comes after makes it readable again */
 
@@ -215,7 +199,7 @@ v2m_publisher_set_state(v2m_publisher_t *publisher, int connected, int blocked,
 static void
 v2m_publisher_give_up(v2m_publisher_t *publisher, const v2m_error_t *error)
 {
-    v2m_publisher_list_t list;
+    v2m_unconfirmed_list_t list;
 
     TAILQ_INIT(&list);
     TAILQ_CONCAT(&list, &publisher->in_flight, link);
@@ -227,9 +211,9 @@ v2m_publisher_give_up(v2m_publisher_t *publisher, const v2m_error_t *error)
 static int
 v2m_publisher_publish(v2m_publisher_t *publisher, v2m_error_t *error)
 {
-    int                      rc;
-    v2m_publisher_list_t     list;
-    v2m_publisher_message_t *message;
+    int                    rc;
+    v2m_unconfirmed_list_t list;
+    v2m_unconfirmed_t     *message;
 
     rc = V2M_OK;
     TAILQ_INIT(&list);
@@ -253,13 +237,10 @@ v2m_publisher_publish(v2m_publisher_t *publisher, v2m_error_t *error)
 
 
 static void
-v2m_publisher_settle(v2m_publisher_t         *publisher,
-                     v2m_publisher_message_t *message,
-                     v2m_amqp_event_type_t    type)
+v2m_publisher_settle(v2m_publisher_t *publisher, v2m_unconfirmed_t *message,
+                     v2m_amqp_event_type_t type)
 {
     v2m_error_t error;
-
-    TAILQ_REMOVE(&publisher->in_flight, message, link);
 
     if (type == V2M_AMQP_NACK) {
         v2m_error_set(&error, V2M_UNAVAILABLE,
@@ -280,53 +261,25 @@ v2m_publisher_settle(v2m_publisher_t         *publisher,
 
 
 static void
-v2m_publisher_confirmed(v2m_publisher_t        *publisher,
-                        const v2m_amqp_event_t *event)
-{
-    v2m_publisher_message_t *message, *next;
-
-    for (message = TAILQ_FIRST(&publisher->in_flight);
-         message != NULL && message->tag <= event->tag; message = next)
-    {
-        next = TAILQ_NEXT(message, link);
-
-        if (event->multiple || message->tag == event->tag) {
-            v2m_publisher_settle(publisher, message, event->type);
-        }
-    }
-}
-
-
-static void
-v2m_publisher_returned(v2m_publisher_t        *publisher,
-                       const v2m_amqp_event_t *event)
-{
-    v2m_publisher_message_t *message;
-
-    TAILQ_FOREACH(message, &publisher->in_flight, link)
-    {
-        if (!message->returned
-            && strcmp(message->message_id, event->message_id) == 0) {
-            message->returned = 1;
-            return;
-        }
-    }
-}
-
-
-static void
 v2m_publisher_event(v2m_publisher_t *publisher, const v2m_amqp_event_t *event)
 {
-    v2m_error_t error;
+    v2m_error_t        error;
+    v2m_unconfirmed_t *message;
 
     switch (event->type) {
     case V2M_AMQP_ACK:
     case V2M_AMQP_NACK:
-        v2m_publisher_confirmed(publisher, event);
+        while ((message = v2m_unconfirmed_take(&publisher->in_flight,
+                                               event->tag, event->multiple))
+               != NULL)
+        {
+            v2m_publisher_settle(publisher, message, event->type);
+        }
+
         break;
 
     case V2M_AMQP_RETURN:
-        v2m_publisher_returned(publisher, event);
+        v2m_unconfirmed_return(&publisher->in_flight, event->message_id);
         break;
 
     case V2M_AMQP_BLOCKED:
@@ -352,9 +305,9 @@ v2m_publisher_event(v2m_publisher_t *publisher, const v2m_amqp_event_t *event)
 static int64_t
 v2m_publisher_expire(v2m_publisher_t *publisher)
 {
-    int64_t                  now;
-    v2m_error_t              error;
-    v2m_publisher_message_t *message;
+    int64_t            now;
+    v2m_error_t        error;
+    v2m_unconfirmed_t *message;
 
     now = v2m_clock_ms();
 
@@ -651,41 +604,13 @@ v2m_publisher_start(v2m_publisher_t              **result,
 }
 
 
-static v2m_publisher_message_t *
-v2m_publisher_message(const char *body, size_t length, const char *message_id,
-                      v2m_publisher_done_pt done, void *data)
-{
-    size_t                   id_size;
-    v2m_publisher_message_t *message;
-
-    id_size = strlen(message_id) + 1;
-
-    message = calloc(1, sizeof(v2m_publisher_message_t) + id_size + length);
-    if (message == NULL) {
-        return NULL;
-    }
-
-    memcpy(message->message_id, message_id, id_size);
-
-    message->body = message->message_id + id_size;
-    memcpy(message->body, body, length);
-
-    message->length = length;
-    message->done = done;
-    message->data = data;
-    message->tag = UINT64_MAX; /* not published yet: nothing confirms it */
-
-    return message;
-}
-
-
 int
 v2m_publisher_send(v2m_publisher_t *publisher, const char *body, size_t length,
                    const char *message_id, v2m_publisher_done_pt done,
                    void *data, v2m_error_t *error)
 {
-    int                      rc, first;
-    v2m_publisher_message_t *message;
+    int                rc, first;
+    v2m_unconfirmed_t *message;
 
     if (length > V2M_AMQP_BODY_MAX
         || strlen(message_id) > V2M_AMQP_MESSAGE_ID_MAX) {
@@ -693,7 +618,7 @@ v2m_publisher_send(v2m_publisher_t *publisher, const char *body, size_t length,
                              "the message or its id is too long to publish");
     }
 
-    message = v2m_publisher_message(body, length, message_id, done, data);
+    message = v2m_unconfirmed_create(body, length, message_id, done, data);
     if (message == NULL) {
         return v2m_error_set(error, V2M_ERROR, "out of memory");
     }

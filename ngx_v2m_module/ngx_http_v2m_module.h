@@ -95,7 +95,7 @@ typedef struct {
     ngx_http_request_t     *request;
     ngx_http_v2m_request_t *pending;  /* see ngx_http_v2m_task.c */
     void                   *upload;   /* see ngx_http_v2m_upload.h */
-    void                   *download; /* see ngx_http_v2m_download.c */
+    void                   *download; /* see ngx_http_v2m_download_stream.c */
 
     ngx_uint_t endpoint; /* in progress, by its number; 0: none */
     ngx_uint_t refusal;  /* what counts it, see ngx_http_v2m_over_limit() */

@@ -1,7 +1,6 @@
 #include "ngx_http_v2m_publish.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -90,7 +89,6 @@ ngx_int_t
 ngx_http_v2m_publisher_init(ngx_cycle_t *cycle, ngx_http_v2m_main_conf_t *mcf)
 {
     int                       rc;
-    sigset_t                  all, previous;
     v2m_error_t               error;
     v2m_publisher_options_t   options;
     ngx_http_v2m_publisher_t *publisher;
@@ -119,14 +117,7 @@ ngx_http_v2m_publisher_init(ngx_cycle_t *cycle, ngx_http_v2m_main_conf_t *mcf)
     options.depths = ngx_http_v2m_publish_depths;
     options.data = publisher;
 
-    /* nginx's signals are for its main thread */
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &previous);
-
     rc = v2m_publisher_start(&publisher->publisher, &options, &error);
-
-    pthread_sigmask(SIG_SETMASK, &previous, NULL);
 
     if (rc != V2M_OK) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,

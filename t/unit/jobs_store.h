@@ -151,7 +151,7 @@ make(v2m_id_t id, v2m_job_state_t job_state)
     }
 
     if (job_state >= V2M_JOB_CONVERTING) {
-        assert_ok(v2m_jobs_start(mongo, id, &error), &error);
+        assert_ok(v2m_jobs_start(mongo, id, id, &error), &error);
     }
 
     if (job_state == V2M_JOB_READY) {

@@ -75,7 +75,7 @@ apply(const v2m_id_t id, test_transition_t transition)
     case TEST_ABANDON:
         return v2m_jobs_abandon(mongo, id, now_ms() + 1000, &error);
     case TEST_START:
-        return v2m_jobs_start(mongo, id, &error);
+        return v2m_jobs_start(mongo, id, id, &error);
     case TEST_PROGRESS:
         return v2m_jobs_progress(mongo, id, 42, 7, "encoding", &error);
     case TEST_READY:
@@ -203,7 +203,7 @@ test_fields(void **state)
     v2m_job_free(&job);
 
     assert_ok(v2m_jobs_published(mongo, id, &error), &error);
-    assert_ok(v2m_jobs_start(mongo, id, &error), &error);
+    assert_ok(v2m_jobs_start(mongo, id, id, &error), &error);
     job = get(id);
     assert_int_equal(job.published, 1);
     assert_int_equal(job.progress, 0);
@@ -216,7 +216,7 @@ test_fields(void **state)
 
     /* a second attempt begins at the begin */
 
-    assert_ok(v2m_jobs_start(mongo, id, &error), &error);
+    assert_ok(v2m_jobs_start(mongo, id, id, &error), &error);
     job = get(id);
     assert_int_equal(job.progress, 0);
     v2m_job_free(&job);
@@ -631,7 +631,7 @@ test_adopt(void **state)
     assert_int_equal(job.created_ms, job.updated_ms);
     v2m_job_free(&job);
 
-    assert_ok(v2m_jobs_start(mongo, video.id, &error), &error);
+    assert_ok(v2m_jobs_start(mongo, video.id, video.id, &error), &error);
 
     /* again, by someone else: nothing changes */
 

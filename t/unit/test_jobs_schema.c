@@ -239,8 +239,7 @@ test_later_conversion(void **state)
 
     make(id, V2M_JOB_QUEUED);
     make_later(id);
-    assert_kept(v2m_jobs_start(mongo, id, &e), id, &e);
-    assert_kept(v2m_jobs_start_attempt(mongo, id, id, &e), id, &e);
+    assert_kept(v2m_jobs_start(mongo, id, id, &e), id, &e);
     assert_kept(v2m_jobs_progress(mongo, id, 50, 10, "encoding", &e), id, &e);
 
     job = get(id);

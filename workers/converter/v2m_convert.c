@@ -428,7 +428,7 @@ v2m_task_start(v2m_task_t *task, const v2m_output_t *output, v2m_error_t *error)
     mongo = task->convert->mongo;
 
     do {
-        rc = v2m_jobs_start_attempt(mongo, task->id, output->id, error);
+        rc = v2m_jobs_start(mongo, task->id, output->id, error);
     } while (v2m_patience_wait(&task->patience, rc, error));
 
     return rc;
