@@ -489,13 +489,32 @@ v2m_database_execute(v2m_database_t           *database,
 }
 
 
+/* On a connection that the caller has. */
+static int
+v2m_database_run_on(v2m_database_t *database, MYSQL *mysql,
+                    v2m_database_statement_t *statement, v2m_error_t *error)
+{
+    int         rc;
+    MYSQL_STMT *prepared;
+
+    prepared = mysql_stmt_init(mysql);
+    if (prepared == NULL) {
+        return v2m_error_set(error, V2M_ERROR, "out of memory");
+    }
+
+    rc = v2m_database_execute(database, statement, prepared, error);
+    mysql_stmt_close(prepared);
+
+    return rc;
+}
+
+
 int
 v2m_database_run(v2m_database_t *database, v2m_database_statement_t *statement,
                  v2m_error_t *error)
 {
-    int         rc;
-    void       *mysql;
-    MYSQL_STMT *prepared;
+    int   rc;
+    void *mysql;
 
     statement->matched = 0;
     statement->missing = 0;
@@ -505,17 +524,82 @@ v2m_database_run(v2m_database_t *database, v2m_database_statement_t *statement,
         return rc;
     }
 
-    prepared = mysql_stmt_init(mysql);
+    rc = v2m_database_run_on(database, mysql, statement, error);
+    v2m_pool_give(database->pool, mysql, rc == V2M_UNAVAILABLE);
 
-    if (prepared != NULL) {
-        rc = v2m_database_execute(database, statement, prepared, error);
-        mysql_stmt_close(prepared);
+    return rc;
+}
 
-    } else {
-        rc = v2m_error_set(error, V2M_ERROR, "out of memory");
+
+/* One of the commands of a transaction, which fail only with the
+ * connection. */
+static int
+v2m_database_step(v2m_database_t *database, MYSQL *mysql, my_bool failed,
+                  v2m_error_t *error)
+{
+    return failed ? v2m_error_set(error, V2M_UNAVAILABLE,
+                                  "MariaDB at %s:%d: %s", database->host,
+                                  database->port, mysql_error(mysql))
+                  : V2M_OK;
+}
+
+
+static int
+v2m_database_transact_on(v2m_database_t *database, MYSQL *mysql,
+                         v2m_database_statement_t *statements, size_t count,
+                         v2m_error_t *error)
+{
+    int    rc;
+    size_t i;
+
+    rc = v2m_database_step(database, mysql, mysql_autocommit(mysql, 0), error);
+
+    for (i = 0; rc == V2M_OK && i < count; i++) {
+        rc = v2m_database_run_on(database, mysql, &statements[i], error);
+
+        if (rc == V2M_OK && statements[i].must_match
+            && statements[i].matched == 0) {
+            rc = v2m_error_set(error, V2M_CONFLICT,
+                               "what was to be changed is another by now");
+        }
     }
 
-    v2m_pool_give(database->pool, mysql, rc == V2M_UNAVAILABLE);
+    if (rc == V2M_OK) {
+        rc = v2m_database_step(database, mysql, mysql_commit(mysql), error);
+    }
+
+    return rc;
+}
+
+
+int
+v2m_database_transact(v2m_database_t           *database,
+                      v2m_database_statement_t *statements, size_t count,
+                      v2m_error_t *error)
+{
+    int    rc, broken;
+    void  *mysql;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        statements[i].matched = 0;
+        statements[i].missing = 0;
+    }
+
+    rc = v2m_pool_take(database->pool, &mysql, error);
+    if (rc != V2M_OK) {
+        return rc;
+    }
+
+    rc = v2m_database_transact_on(database, mysql, statements, count, error);
+
+    /* the server rolls back what a connection that is closed left open */
+
+    broken = rc == V2M_UNAVAILABLE
+             || (rc != V2M_OK && mysql_rollback(mysql) != 0)
+             || mysql_autocommit(mysql, 1) != 0;
+
+    v2m_pool_give(database->pool, mysql, broken);
 
     return rc;
 }

@@ -58,6 +58,8 @@ typedef struct {
     v2m_database_row_pt row; /* for each row of a SELECT, else NULL */
     void               *data;
 
+    int must_match; /* of v2m_database_transact(): no row is V2M_CONFLICT */
+
     /* set by v2m_database_run() */
     int64_t matched; /* of an UPDATE or DELETE: rows, also unchanged ones */
     int     missing; /* it failed as a table or column is not there */
@@ -74,6 +76,16 @@ typedef struct {
  */
 int v2m_database_run(v2m_database_t           *database,
                      v2m_database_statement_t *statement, v2m_error_t *error);
+
+/*
+ * Runs statements as one transaction: all of them count, or none does.  Results
+ * as above, of the first that fails, and V2M_CONFLICT: a statement that must
+ * match a row matched none.  After V2M_UNAVAILABLE all may count nevertheless,
+ * as the answer to the last step can be what was lost.
+ */
+int v2m_database_transact(v2m_database_t           *database,
+                          v2m_database_statement_t *statements, size_t count,
+                          v2m_error_t *error);
 
 /* The place of a column in the row, or -1.  Names are compared without regard
  * to case. */

@@ -127,13 +127,14 @@ mariadb_hint() {
 }
 
 
-# The users' database, and its two database users.
+# The users' database, and its three database users.
 mariadb_prepare() {
     (
         cd "$V2M_RUN/mariadb" || exit 1
         MYSQL_SOCKET=mariadb.sock MYSQL_ROOT_USER=$(id -un) MYSQL_DB=auth \
             MYSQL_USER=v2m MYSQL_PASSWORD=$(secret mysql) \
             MYSQL_ADMIN_PASSWORD=$(secret mysql-admin) \
+            MYSQL_NOTIFIER_PASSWORD=$(secret mysql-notifier) \
             "$top/auth/v2m-schema" >/dev/null
     ) || die "the users' database could not be made in MariaDB"
 }

@@ -30,14 +30,16 @@ class Schema:
         self.directory = directory
 
     def start(self, password=None, admin_password=None, *arguments,
-              program=ROOT / "auth" / "v2m-schema", **settings):
+              notifier_password=None, program=ROOT / "auth" / "v2m-schema", **settings):
         env = {
             "PATH": os.environ["PATH"],
             "MYSQL_SOCKET": "mariadb.sock", "MYSQL_DB": self.name,
             "MYSQL_ROOT_USER": getpass.getuser(),
             "MYSQL_USER": self.name, "MYSQL_PASSWORD": password,
             "MYSQL_ADMIN_USER": f"{self.name}_admin",
-            "MYSQL_ADMIN_PASSWORD": admin_password, **settings,
+            "MYSQL_ADMIN_PASSWORD": admin_password,
+            "MYSQL_NOTIFIER_USER": f"{self.name}_notifier",
+            "MYSQL_NOTIFIER_PASSWORD": notifier_password, **settings,
         }
         return subprocess.Popen(
             [str(program), *arguments], cwd=self.mariadb.data,
@@ -76,7 +78,7 @@ class Schema:
         self.mariadb.admin(
             f"DROP DATABASE IF EXISTS {self.name};"
             f"DROP USER IF EXISTS '{self.name}'@'%', "
-            f"'{self.name}_admin'@'%'")
+            f"'{self.name}_admin'@'%', '{self.name}_notifier'@'%'")
 
 
 @pytest.fixture
@@ -125,6 +127,23 @@ def test_schema_without_passwords(schema, mariadb):
     assert schema.columns() == COLUMNS
     assert mariadb.admin(f"SELECT user FROM mysql.user "
                          f"WHERE user LIKE '{schema.name}%'") == []
+
+
+def test_schema_notifier(schema, mariadb):
+    """The notifier's user, which there is only where it is wanted."""
+    notifier = f"{schema.name}_notifier"
+
+    assert "notifier" not in schema.run("one", "two")
+    assert mariadb.as_user(notifier, "", "SELECT 1", schema.name)[0] != 0
+
+    for password in ("three", "four"):
+        schema.run("one", "two", notifier_password=password)
+        assert mariadb.as_user(notifier, password, "SELECT email, disabled "
+                               "FROM user", schema.name)[0] == 0
+    assert mariadb.as_user(notifier, "three", "SELECT 1", schema.name)[0] != 0
+
+    schema.run("one", "two")
+    assert mariadb.as_user(notifier, "four", "SELECT 1", schema.name)[0] == 0
 
 
 def test_schema_strange_passwords(schema, mariadb):
@@ -442,56 +461,107 @@ FORBIDDEN = [
 ]
 
 WRITING = [
-    "INSERT INTO user (email, password) VALUES ('x@example.org', 'x')",
     "UPDATE user SET email = 'x'",
     "UPDATE user SET admin = 1",
     "UPDATE user SET disabled = 0",
     "DELETE FROM user",
     "DELETE FROM revoked",
     "REPLACE INTO user (id, email, password) VALUES (1, 'x', 'x')",
+    "INSERT INTO user (email, password, admin) VALUES ('x', 'x', 1)",
+    "INSERT INTO user (email, password, disabled) VALUES ('x', 'x', 0)",
+    "INSERT INTO user (email, password) VALUES ('x', 'x') "
+    "ON DUPLICATE KEY UPDATE admin = 1",
+]
+
+GATEWAY = [
+    "UPDATE account_request SET email = 'x'",
+    "UPDATE account_request SET digest = NULL",
+]
+
+NOTIFIER = [
+    "SELECT * FROM user",
+    "SELECT password FROM user",
+    "SELECT admin FROM user",
+    "SELECT email FROM user WHERE password LIKE '$y$%'",
+    "SELECT * FROM revoked",
+    "INSERT INTO user (email, password) VALUES ('x', 'x')",
+    "UPDATE user SET password = 'x'",
+    "INSERT INTO revoked (what, name, issued, expires, added) "
+    "VALUES ('user', 'x', 0, 0, 0)",
+    "INSERT INTO account_request (purpose, email, lifetime, asked, expires, "
+    "due) VALUES ('reset', 'x', 1, 1, 1, 1)",
 ]
 
 
+@pytest.fixture
+def passwords(stack, admin_password):
+    """Of the database users of the stack."""
+    notifier = stack.run / "secrets" / "mysql-notifier"
+    return {"v2m": stack.env["MYSQL_PASSWORD"], "v2m_admin": admin_password,
+            "v2m_notifier": notifier.read_text().strip()}
+
+
 @pytest.mark.parametrize("name, sql", [
-    *(("v2m", sql) for sql in FORBIDDEN + WRITING),
+    *(("v2m", sql) for sql in FORBIDDEN + WRITING + GATEWAY),
     *(("v2m_admin", sql) for sql in FORBIDDEN),
+    *(("v2m_notifier", sql) for sql in FORBIDDEN + WRITING + NOTIFIER),
 ])
-def test_forbidden(stack, mariadb, admin_password, unchanged, name, sql):
-    password = {"v2m": stack.env["MYSQL_PASSWORD"],
-                "v2m_admin": admin_password}[name]
+def test_forbidden(stack, mariadb, passwords, unchanged, name, sql):
+    password = passwords[name]
     status, _, errors = mariadb.as_user(name, password, sql)
     assert status != 0 and "denied" in errors, errors
 
 
-def test_rights(stack, mariadb, admin_password):
-    """Nothing but the two tables."""
-    for name, password, rights, revoking in (
-            ("v2m", stack.env["MYSQL_PASSWORD"],
-             "SELECT, UPDATE (`password`)", "SELECT, INSERT"),
-            ("v2m_admin", admin_password, "SELECT, INSERT, UPDATE, DELETE",
-             "SELECT, INSERT, DELETE")):
-        status, output, errors = mariadb.as_user(name, password, "SHOW GRANTS")
-        assert status == 0, errors
-        grants = [re.sub(r" IDENTIFIED BY .*", "", line)
-                  for line in output.splitlines()]
-        assert sorted(grants) == sorted([
-            f"GRANT {revoking} ON `auth`.`revoked` TO `{name}`@`%`",
-            f"GRANT {rights} ON `auth`.`user` TO `{name}`@`%`",
-            f"GRANT USAGE ON *.* TO `{name}`@`%`",
-        ])
-        _, output, _ = mariadb.as_user(name, password, "SHOW DATABASES")
-        assert set(output.split()) == {"auth", "information_schema"}
-        _, output, _ = mariadb.as_user(
-            name, password, "SELECT LOAD_FILE('/etc/passwd') IS NULL")
-        assert output.strip() == "1"
+# By user: what it may do with which table.
+RIGHTS = {
+    "v2m": {
+        "user": "SELECT, INSERT (`email`, `password`), UPDATE (`password`)",
+        "revoked": "SELECT, INSERT",
+        "account_request": "SELECT, INSERT, DELETE",
+    },
+    "v2m_admin": {
+        "user": "SELECT, INSERT, UPDATE, DELETE",
+        "revoked": "SELECT, INSERT, DELETE",
+    },
+    "v2m_notifier": {
+        "user": "SELECT (`disabled`, `email`)",
+        "account_request": "SELECT, UPDATE, DELETE",
+    },
+}
 
 
-def test_gateway_user_writes_nothing_but_hashes(stack, user, unchanged, address):
+@pytest.mark.parametrize("name", RIGHTS)
+def test_rights(mariadb, passwords, name):
+    """Nothing but the tables that it needs."""
+    status, output, errors = mariadb.as_user(name, passwords[name],
+                                             "SHOW GRANTS")
+    assert status == 0, errors
+    # columns in their order, which is not the server's
+    grants = [re.sub(r"\((.*?)\)",
+                     lambda columns: "(" + ", ".join(
+                         sorted(columns[1].split(", "))) + ")",
+                     re.sub(r" IDENTIFIED BY .*", "", line))
+              for line in output.splitlines()]
+    assert sorted(grants) == sorted([
+        f"GRANT USAGE ON *.* TO `{name}`@`%`",
+        *(f"GRANT {rights} ON `auth`.`{table}` TO `{name}`@`%`"
+          for table, rights in RIGHTS[name].items()),
+    ])
+    _, output, _ = mariadb.as_user(name, passwords[name], "SHOW DATABASES")
+    assert set(output.split()) == {"auth", "information_schema"}
+    _, output, _ = mariadb.as_user(
+        name, passwords[name], "SELECT LOAD_FILE('/etc/passwd') IS NULL")
+    assert output.strip() == "1"
+
+
+def test_gateway_user_changes_nothing_but_hashes(stack, user, unchanged,
+                                                 address):
     settings = {"MYSQL_USER": "v2m",
                 "MYSQL_PASSWORD": stack.env["MYSQL_PASSWORD"]}
 
     assert user("list", **settings) == user("list")
-    user("add", address, stdin=PASSWORD, status=1, says="denied", **settings)
+    user("add", "--admin", address, stdin=PASSWORD, status=1, says="denied",
+         **settings)
     for command in ("disable", "enable", "delete"):
         user(command, stack.user, stdin=PASSWORD, status=1, says="denied",
              **settings)
