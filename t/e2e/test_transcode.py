@@ -131,6 +131,10 @@ AUDIO_ONLY = [
     # of wideband Speex in Ogg the decoder of FFmpeg 7.1 makes twice as much
     Source("sound.spx", "libspeex", "", 8000, media.MONO, level=0),
     Source("sound.spx", "libspeex", "", 16000, media.MONO, level=0),
+    Source("sound.spx", "libspeex -frames_per_packet 4", "", 16000, media.MONO,
+           level=0),
+    Source("sound.spx", "libspeex -frames_per_packet 8", "", 32000, media.MONO,
+           level=0),
     Source("sound.flac", "flac"),
     Source("sound.flac", "flac -sample_fmt s32"),
     Source("sound.wav", "pcm_u8"),

@@ -363,6 +363,26 @@ v2m_decoding_frame(v2m_decoding_t *decoding, v2m_error_t *error)
 }
 
 
+/* Whether the frame is of the packet before, whose place its timestamp does not
+ * tell: FFmpeg's decoder by libspeex gives the first frame of a packet at once,
+ * but further ones only when the next packet was sent. */
+static int
+v2m_decoding_is_late(const v2m_decoding_t *decoding, const AVPacket *packet)
+{
+    int            sought;
+    const AVFrame *frame;
+
+    frame = decoding->frame;
+    sought = decoding->sought && !decoding->landed;
+
+    return decoding->decoder->codec_id == AV_CODEC_ID_SPEEX && decoding->begun
+           && !sought && packet != NULL
+           && av_rescale_q(packet->duration, decoding->media->stream->time_base,
+                           (AVRational){ 1, frame->sample_rate })
+                  > frame->nb_samples;
+}
+
+
 /* Decodes one packet, or with NULL what is left in the decoder. */
 static int
 v2m_decoding_decode(v2m_decoding_t *decoding, const AVPacket *packet,
@@ -376,6 +396,10 @@ v2m_decoding_decode(v2m_decoding_t *decoding, const AVPacket *packet,
         rc = avcodec_receive_frame(decoding->decoder, decoding->frame);
 
         if (rc >= 0) {
+            if (v2m_decoding_is_late(decoding, packet)) {
+                decoding->frame->best_effort_timestamp = AV_NOPTS_VALUE;
+            }
+
             received = v2m_decoding_frame(decoding, error);
             av_frame_unref(decoding->frame);
 
