@@ -36,6 +36,7 @@ LDFLAGS  += -pie $(HARDENING_LD) $(VARIANT_FLAGS) -pthread
 MONGO_CFLAGS  := $(shell pkg-config --cflags libmongoc-1.0 2>/dev/null)
 CORE_LIBS     := $(shell pkg-config --libs libmongoc-1.0 jansson librabbitmq libcrypto 2>/dev/null)
 AUTH_LIBS     := $(shell pkg-config --libs libmariadb libjwt libcrypto jansson 2>/dev/null) -lcrypt
+MARIADB_LIBS  := $(shell pkg-config --libs libmariadb 2>/dev/null)
 FFMPEG_CFLAGS := $(shell pkg-config --cflags libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)
 FFMPEG_LIBS   := $(shell pkg-config --libs libavformat libavcodec libavfilter libswresample libavutil 2>/dev/null)
 HEALTH_LIBS   := $(shell pkg-config --libs libmicrohttpd 2>/dev/null)
@@ -99,8 +100,12 @@ $(B)/v2m-transcode: $(call objects,$(CHILD_SOURCES) $(CHANNEL_SOURCES)) \
 $(B)/v2m-convert: $(call objects,$(LOCAL_SOURCES))
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^
 
-$(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(COMMON_OBJECTS) $(HEALTH_OBJECTS) $(CORE_OBJECTS)
-	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(HEALTH_LIBS) $(CURL_LIBS)
+# what it takes of auth/: requests about accounts, in the users' database
+ACCOUNT_OBJECTS := $(call objects,$(patsubst %,auth/v2m_%.c,accounts base64url database pkey pool))
+
+$(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(ACCOUNT_OBJECTS) \
+                   $(COMMON_OBJECTS) $(HEALTH_OBJECTS) $(CORE_OBJECTS)
+	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(HEALTH_LIBS) $(CURL_LIBS) $(MARIADB_LIBS)
 
 $(B)/v2m-sweep: $(call objects,$(wildcard workers/sweep/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)

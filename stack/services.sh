@@ -155,7 +155,15 @@ converter_where() { say "queue ${VIDEO_QUEUE:-video}"; }
 converter_hint() { :; }
 
 notifier_external() { false; }
-notifier_start() { start_worker notifier; }
+notifier_start() {
+    # that of another MariaDB is the environment's to tell
+    if [[ $V2M_ACCOUNTS == on ]] && ! mariadb_external; then
+        secret mysql-notifier >/dev/null
+        export MYSQL_NOTIFIER_PASSWORD=
+        export MYSQL_NOTIFIER_PASSWORD_FILE=$V2M_RUN/secrets/mysql-notifier
+    fi
+    start_worker notifier
+}
 notifier_ready() { worker_consumes notifier; }
 notifier_where() { say "queue ${MP3_QUEUE:-mp3}"; }
 notifier_hint() { :; }

@@ -32,10 +32,14 @@ load_settings() {
     : "${V2M_PORT_BASE:=8080}"
     : "${V2M_BUILD:=build/release}"
     : "${V2M_NGINX:=nginx}"
+    : "${V2M_ACCOUNTS:=off}"
 
     [[ $V2M_PORT_BASE =~ ^[0-9]{4,5}$ ]] && ((V2M_PORT_BASE <= 65528)) \
         || die "V2M_PORT_BASE is \"$V2M_PORT_BASE\", but must be a port" \
                "between 1000 and 65528"
+
+    [[ $V2M_ACCOUNTS == on || $V2M_ACCOUNTS == off ]] \
+        || die "V2M_ACCOUNTS is \"$V2M_ACCOUNTS\", but must be on or off"
 
     [[ $V2M_BUILD == /* ]] || V2M_BUILD=$top/$V2M_BUILD
 
@@ -94,7 +98,8 @@ load_settings() {
 
 # Remembers what a later command for this stack must not guess anew.
 save_settings() {
-    local names=(V2M_PORT_BASE V2M_BUILD V2M_NGINX V2M_MAILDIR V2M_PUBLIC_URL)
+    local names=(V2M_PORT_BASE V2M_BUILD V2M_NGINX V2M_ACCOUNTS V2M_MAILDIR \
+        V2M_PUBLIC_URL)
 
     mongo_external && names+=(V2M_MONGO_URI)
     rabbitmq_external && names+=(V2M_AMQP_URL)

@@ -38,6 +38,13 @@ static const v2m_metric_t v2m_metrics_counters[V2M_METRICS_COUNTERS] = {
                                    NULL },
     [V2M_METRICS_HOOK_PUT_OFF] = { "v2m_webhooks_total", "result=\"put_off\"",
                                    NULL },
+    [V2M_METRICS_ACCOUNT_SENT] = { "v2m_account_mails_total", "result=\"sent\"",
+                                   "Mails about accounts, by what became of "
+                                   "them." },
+    [V2M_METRICS_ACCOUNT_REFUSED] = { "v2m_account_mails_total",
+                                      "result=\"failed\"", NULL },
+    [V2M_METRICS_ACCOUNT_PUT_OFF] = { "v2m_account_mails_total",
+                                      "result=\"put_off\"", NULL },
     [V2M_METRICS_ATTEMPTS] = { "v2m_attempts_total", "",
                                "Messages given to a handler." },
     [V2M_METRICS_REPEATED] = { "v2m_attempts_repeated_total", "",

@@ -22,6 +22,9 @@ typedef enum {
     V2M_METRICS_HOOK_SENT,       /* the same of webhooks */
     V2M_METRICS_HOOK_REFUSED,
     V2M_METRICS_HOOK_PUT_OFF,
+    V2M_METRICS_ACCOUNT_SENT, /* and of mails about accounts */
+    V2M_METRICS_ACCOUNT_REFUSED,
+    V2M_METRICS_ACCOUNT_PUT_OFF,
     V2M_METRICS_ATTEMPTS,
     V2M_METRICS_REPEATED, /* of these, such that were not the first */
     V2M_METRICS_DONE,     /* what became of deliveries */

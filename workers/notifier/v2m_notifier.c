@@ -1,17 +1,21 @@
 /*
  * v2m-notifier: consumes the queue "mp3" and tells each job's owner by e-mail,
- * or by the job's webhook, what became of the video.
+ * or by the job's webhook, what became of the video.  Beside that it sends the
+ * mails about accounts, where it has a database user for them.
  */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "v2m_account_mailer.h"
 #include "v2m_config.h"
+#include "v2m_database.h"
 #include "v2m_health.h"
 #include "v2m_http.h"
 #include "v2m_log.h"
 #include "v2m_mail.h"
+#include "v2m_mail_account.h"
 #include "v2m_mongo.h"
 #include "v2m_notify.h"
 #include "v2m_smtp.h"
@@ -19,6 +23,7 @@
 #include "v2m_worker.h"
 
 #define V2M_NOTIFIER_MONGO_TIMEOUT_MS 5000
+#define V2M_NOTIFIER_MYSQL_TIMEOUT_MS 5000
 
 /* How much longer a claim lasts than a mail that is sent over a connection
  * that has to be made anew, or a call of a webhook; clocks may differ by so
@@ -26,35 +31,42 @@
 #define V2M_NOTIFIER_LEASE_MS 10000
 
 typedef struct {
-    char              *mongo_uri;
-    char              *amqp_url;
-    char              *queue;
-    char              *public_url;
-    char              *smtp_url;
-    char              *smtp_user;
-    char              *smtp_password;
-    char              *smtp_ca;
-    char              *health_listen;
-    char              *webhook_ca;
-    v2m_mail_sender_t  sender;
-    v2m_smtp_tls_t     tls;
-    int64_t            smtp_timeout_s;
-    int64_t            patience_s;
-    v2m_webhook_keys_t webhook_keys;
-    v2m_networks_t     webhook_allowed;
-    int                webhook_http;
-    int64_t            webhook_timeout_s;
-    int64_t            webhook_patience_s;
-    int64_t            jobs;
-    int64_t            attempts;
-    int64_t            drain_s;
+    char                *mongo_uri;
+    char                *amqp_url;
+    char                *queue;
+    char                *public_url;
+    char                *smtp_url;
+    char                *smtp_user;
+    char                *smtp_password;
+    char                *smtp_ca;
+    char                *health_listen;
+    char                *webhook_ca;
+    v2m_mail_sender_t    sender;
+    v2m_smtp_tls_t       tls;
+    int64_t              smtp_timeout_s;
+    int64_t              patience_s;
+    v2m_webhook_keys_t   webhook_keys;
+    v2m_networks_t       webhook_allowed;
+    int                  webhook_http;
+    int64_t              webhook_timeout_s;
+    int64_t              webhook_patience_s;
+    char                *mysql_host;
+    int64_t              mysql_port;
+    char                *mysql_user;
+    char                *mysql_password; /* NULL: no mails about accounts */
+    char                *mysql_database;
+    v2m_mail_templates_t templates;
+    int64_t              jobs;
+    int64_t              attempts;
+    int64_t              drain_s;
 } v2m_notifier_settings_t;
 
 static const char v2m_notifier_help[] =
     "Usage: v2m-notifier [--help]\n"
     "\n"
     "Consumes the queue of finished jobs and sends each owner one e-mail, or\n"
-    "calls the job's webhook.\n"
+    "calls the job's webhook.  Where people may register and reset their\n"
+    "passwords, it sends the mails for that.\n"
     "Settings come from the environment; each NAME can be given as NAME_FILE,\n"
     "the path of a file that holds the value.\n"
     "\n"
@@ -84,6 +96,13 @@ static const char v2m_notifier_help[] =
     "  V2M_WEBHOOK_TIMEOUT  for one call, in seconds (15)\n"
     "  V2M_WEBHOOK_PATIENCE  how long a call is tried again, as with mails "
     "(1d)\n"
+    "  MYSQL_NOTIFIER_PASSWORD  of the database user for mails about accounts\n"
+    "                     (there are no such mails)\n"
+    "  MYSQL_NOTIFIER_USER  its name (v2m_notifier)\n"
+    "  MYSQL_HOST         MariaDB or MySQL (127.0.0.1)\n"
+    "  MYSQL_PORT         its port (3306)\n"
+    "  MYSQL_DB           the users' database (auth)\n"
+    "  V2M_MAIL_TEMPLATES  a directory with texts of such mails (built in)\n"
     "  MP3_QUEUE          the queue to consume (mp3)\n"
     "  V2M_JOBS           mails or webhooks at a time, 1 to 64 (4)\n"
     "  V2M_ATTEMPTS       attempts before a message goes to the dead letters,\n"
@@ -263,6 +282,42 @@ v2m_notifier_read_webhooks(v2m_notifier_settings_t *settings,
 
 
 static int
+v2m_notifier_read_accounts(v2m_notifier_settings_t *settings,
+                           v2m_error_t             *error)
+{
+    int   rc;
+    char *directory;
+
+    if ((rc = v2m_config_string("MYSQL_NOTIFIER_PASSWORD", NULL,
+                                &settings->mysql_password, error))
+            != V2M_OK
+        || (rc = v2m_config_string("MYSQL_NOTIFIER_USER", "v2m_notifier",
+                                   &settings->mysql_user, error))
+               != V2M_OK
+        || (rc = v2m_config_string("MYSQL_HOST", "127.0.0.1",
+                                   &settings->mysql_host, error))
+               != V2M_OK
+        || (rc = v2m_config_integer("MYSQL_PORT", 3306, 1, 65535,
+                                    &settings->mysql_port, error))
+               != V2M_OK
+        || (rc = v2m_config_string("MYSQL_DB", "auth",
+                                   &settings->mysql_database, error))
+               != V2M_OK
+        || (rc = v2m_config_string("V2M_MAIL_TEMPLATES", NULL, &directory,
+                                   error))
+               != V2M_OK)
+    {
+        return rc;
+    }
+
+    rc = v2m_mail_templates_read(settings->templates, directory, error);
+    free(directory);
+
+    return rc;
+}
+
+
+static int
 v2m_notifier_read(v2m_notifier_settings_t *settings, v2m_error_t *error)
 {
     int rc;
@@ -287,7 +342,8 @@ v2m_notifier_read(v2m_notifier_settings_t *settings, v2m_error_t *error)
                                     &settings->drain_s, error))
                != V2M_OK
         || (rc = v2m_notifier_read_url(settings, error)) != V2M_OK
-        || (rc = v2m_notifier_read_webhooks(settings, error)) != V2M_OK)
+        || (rc = v2m_notifier_read_webhooks(settings, error)) != V2M_OK
+        || (rc = v2m_notifier_read_accounts(settings, error)) != V2M_OK)
     {
         return rc;
     }
@@ -302,6 +358,11 @@ v2m_notifier_free(v2m_notifier_settings_t *settings)
     v2m_config_wipe(settings->mongo_uri);
     v2m_config_wipe(settings->amqp_url);
     v2m_config_wipe(settings->smtp_password);
+    v2m_config_wipe(settings->mysql_password);
+    free(settings->mysql_host);
+    free(settings->mysql_user);
+    free(settings->mysql_database);
+    v2m_mail_templates_free(settings->templates);
     free(settings->queue);
     free(settings->health_listen);
     free(settings->public_url);
@@ -325,6 +386,67 @@ v2m_notifier_lease_ms(const v2m_notifier_settings_t *settings)
     hook = 2 * settings->webhook_timeout_s;
 
     return (mail > hook ? mail : hook) * 1000 + V2M_NOTIFIER_LEASE_MS;
+}
+
+
+/* *users is NULL where there are no mails about accounts. */
+static int
+v2m_notifier_open_users(const v2m_notifier_settings_t *settings,
+                        v2m_database_t **users, v2m_error_t *error)
+{
+    v2m_database_options_t options;
+
+    *users = NULL;
+
+    if (settings->mysql_password == NULL) {
+        return V2M_OK;
+    }
+
+    options.host = settings->mysql_host;
+    options.port = (int) settings->mysql_port;
+    options.user = settings->mysql_user;
+    options.password = settings->mysql_password;
+    options.database = settings->mysql_database;
+    options.timeout_ms = V2M_NOTIFIER_MYSQL_TIMEOUT_MS;
+
+    return v2m_database_create(users, &options, error);
+}
+
+
+/* Runs the worker, and the mails about accounts beside it. */
+static int
+v2m_notifier_run(const v2m_notifier_settings_t *settings,
+                 const v2m_notify_options_t    *notify,
+                 const v2m_worker_options_t *worker, v2m_error_t *error)
+{
+    int                          rc;
+    v2m_database_t              *users;
+    v2m_account_mailer_t        *mailer;
+    v2m_account_mailer_options_t options;
+
+    mailer = NULL;
+
+    rc = v2m_notifier_open_users(settings, &users, error);
+
+    if (rc == V2M_OK && users != NULL) {
+        options.users = users;
+        options.smtp = notify->smtp;
+        options.sender = notify->sender;
+        options.templates = settings->templates;
+        options.url = notify->url;
+        options.lease_s = notify->lease_ms / 1000;
+
+        rc = v2m_account_mailer_start(&mailer, &options, error);
+    }
+
+    if (rc == V2M_OK) {
+        rc = v2m_worker_run(worker, error);
+    }
+
+    v2m_account_mailer_stop(mailer);
+    v2m_database_destroy(users);
+
+    return rc;
 }
 
 
@@ -360,7 +482,7 @@ v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
     rc = v2m_health_start(&health, settings->health_listen, mongo, error);
 
     if (rc == V2M_OK) {
-        rc = v2m_worker_run(&worker, error);
+        rc = v2m_notifier_run(settings, &options, &worker, error);
         v2m_health_stop(health);
     }
 
@@ -405,7 +527,7 @@ v2m_notifier_start(const v2m_notifier_settings_t *settings, v2m_error_t *error)
     smtp_options.ca = settings->smtp_ca;
     smtp_options.tls = settings->tls;
     smtp_options.timeout_ms = (int) settings->smtp_timeout_s * 1000;
-    smtp_options.stopping = v2m_worker_stopping;
+    smtp_options.stopping = v2m_account_mailer_late;
 
     rc = v2m_smtp_create(&smtp, &smtp_options, error);
     if (rc != V2M_OK) {
