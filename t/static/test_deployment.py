@@ -125,6 +125,14 @@ def test_settings_exist(overlay):
             assert documented(setting), (name, setting)
 
 
+def taken(keys, volume):
+    """The files that a volume makes of a secret's keys."""
+    if "items" not in volume:
+        return set(keys)
+    assert {item["key"] for item in volume["items"]} <= set(keys)
+    return {item["path"] for item in volume["items"]}
+
+
 def test_what_is_mounted_exists(overlay):
     for name, spec, container in containers(overlay):
         volumes = {volume["name"]: volume for volume in spec["volumes"]}
@@ -136,8 +144,10 @@ def test_what_is_mounted_exists(overlay):
                 continue
             volume = volumes[mount["name"]]
             if "secret" in volume:
-                there = overlay.keys["Secret"][volume["secret"]["secretName"]]
-            elif "configMap" in volume:
+                there = taken(overlay.keys["Secret"][
+                    volume["secret"]["secretName"]], volume["secret"])
+            elif "configMap" in volume and not volume["configMap"].get(
+                    "optional"):
                 there = overlay.keys["ConfigMap"][volume["configMap"]["name"]]
             else:
                 continue
