@@ -12,6 +12,10 @@
 #define V2M_PASSWORD_MAX      256 /* bytes; bounds the cost of hashing */
 #define V2M_PASSWORD_HASH_MAX 384 /* crypt(3): CRYPT_OUTPUT_SIZE */
 
+/* Characters of one that is chosen by a link: NIST SP 800-63B section
+ * 5.1.1.2. */
+#define V2M_PASSWORD_MIN 8
+
 /* yescrypt's costs: each takes twice the memory and time of the one before;
  * the default is libxcrypt's own, 16 MiB. */
 #define V2M_PASSWORD_COST_MIN 1

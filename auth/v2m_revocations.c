@@ -11,8 +11,6 @@
  * time, when their transactions end. */
 #define V2M_REVOCATIONS_AGAIN 60
 
-#define V2M_REVOCATION_DIGITS 24
-
 /* bytes of a name, with a final zero */
 #define V2M_REVOCATION_NAME 256
 
@@ -38,9 +36,8 @@ v2m_revocations_run(v2m_database_t *users, v2m_database_statement_t *statement,
 
 
 /* One revocation: what, name, and two times as numbers. */
-static int
-v2m_revocations_insert(v2m_database_t *users, const char *const *values,
-                       v2m_error_t *error)
+static v2m_database_statement_t
+v2m_revocations_insert(const char *const *values)
 {
     v2m_database_statement_t statement = {
         .sql = "INSERT INTO revoked (what, name, issued, expires, added) "
@@ -49,7 +46,7 @@ v2m_revocations_insert(v2m_database_t *users, const char *const *values,
         .count = 4,
     };
 
-    return v2m_revocations_run(users, &statement, error);
+    return statement;
 }
 
 
@@ -78,7 +75,8 @@ v2m_revocations_add_token(v2m_database_t *users, const v2m_claims_t *claims,
     char             expires[V2M_REVOCATION_DIGITS];
     v2m_revocation_t revocation;
 
-    const char *values[] = { "token", name, issued, expires };
+    const char              *values[] = { "token", name, issued, expires };
+    v2m_database_statement_t insert = v2m_revocations_insert(values);
 
     revocation = v2m_revocation_of(claims);
 
@@ -89,7 +87,23 @@ v2m_revocations_add_token(v2m_database_t *users, const v2m_claims_t *claims,
     v2m_revocations_number(issued, revocation.issued);
     v2m_revocations_number(expires, revocation.expires);
 
-    return v2m_revocations_insert(users, values, error);
+    return v2m_revocations_run(users, &insert, error);
+}
+
+
+void
+v2m_revocations_of_user(v2m_revocations_user_t *user, const char *username,
+                        int64_t issued)
+{
+    v2m_revocations_number(user->issued, issued);
+    v2m_revocations_number(user->expires, issued + V2M_REVOCATION_USER);
+
+    user->values[0] = "user";
+    user->values[1] = username;
+    user->values[2] = user->issued;
+    user->values[3] = user->expires;
+
+    user->statement = v2m_revocations_insert(user->values);
 }
 
 
@@ -97,11 +111,8 @@ int
 v2m_revocations_add_user(v2m_database_t *users, const char *username,
                          int64_t issued, v2m_error_t *error)
 {
-    int  rc;
-    char until[V2M_REVOCATION_DIGITS];
-    char expires[V2M_REVOCATION_DIGITS];
-
-    const char              *values[] = { "user", username, until, expires };
+    int                      rc;
+    v2m_revocations_user_t   user;
     v2m_database_statement_t expired = {
         .sql = "DELETE FROM revoked WHERE expires < UNIX_TIMESTAMP()",
     };
@@ -110,10 +121,9 @@ v2m_revocations_add_user(v2m_database_t *users, const char *username,
         return v2m_error_set(error, V2M_INVALID, "the user's name is too long");
     }
 
-    v2m_revocations_number(until, issued);
-    v2m_revocations_number(expires, issued + V2M_REVOCATION_USER);
+    v2m_revocations_of_user(&user, username, issued);
 
-    rc = v2m_revocations_insert(users, values, error);
+    rc = v2m_revocations_run(users, &user.statement, error);
 
     return rc == V2M_OK ? v2m_revocations_run(users, &expired, error) : rc;
 }

@@ -16,6 +16,8 @@
  * v2m_token_lifetime bounds: seconds. */
 #define V2M_REVOCATION_USER (366 * 86400)
 
+#define V2M_REVOCATION_DIGITS 24 /* of a time, and more */
+
 /* One token, until it has expired everywhere. */
 int v2m_revocations_add_token(v2m_database_t *users, const v2m_claims_t *claims,
                               v2m_error_t *error);
@@ -24,6 +26,19 @@ int v2m_revocations_add_token(v2m_database_t *users, const v2m_claims_t *claims,
  * Removes what has expired from the table as well. */
 int v2m_revocations_add_user(v2m_database_t *users, const char *username,
                              int64_t issued, v2m_error_t *error);
+
+/* The statement that adds the tokens of a user, for a transaction; it points
+ * into the structure, and at the name. */
+typedef struct {
+    v2m_database_statement_t statement;
+    const char              *values[4];
+    char                     issued[V2M_REVOCATION_DIGITS];
+    char                     expires[V2M_REVOCATION_DIGITS];
+} v2m_revocations_user_t;
+
+/* Of a user of at most V2M_USERS_NAME_MAX bytes.  Does not block. */
+void v2m_revocations_of_user(v2m_revocations_user_t *user, const char *username,
+                             int64_t issued);
 
 /* Of the tokens with this id, of a token or a user, those issued up to then
  * are revoked, until the time expires. */

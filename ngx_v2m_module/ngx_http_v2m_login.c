@@ -2,6 +2,8 @@
  * POST /login: ngx_http_v2m_login_module.
  */
 
+#include "ngx_http_v2m_login.h"
+
 #include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -55,6 +57,10 @@ static int       ngx_http_v2m_login_run(void *data, v2m_error_t *error);
 static void ngx_http_v2m_login_done(ngx_http_request_t *r, void *data, int rc,
                                     const v2m_error_t *error, ngx_uint_t gone);
 
+
+static const ngx_http_v2m_tries_t ngx_http_v2m_login_tries = {
+    "failed logins", NGX_HTTP_V2M_COUNT_REFUSED_LOGINS
+};
 
 static ngx_http_v2m_endpoint_t ngx_http_v2m_login_endpoint = {
     ngx_http_v2m_login_handler, 0, 1
@@ -161,6 +167,17 @@ ngx_http_v2m_login_init_conf(ngx_conf_t *cf, void *conf)
 }
 
 
+ngx_int_t
+ngx_http_v2m_password_cost(ngx_http_request_t *r)
+{
+    ngx_http_v2m_login_conf_t *conf;
+
+    conf = ngx_http_get_module_main_conf(r, ngx_http_v2m_login_module);
+
+    return conf->cost;
+}
+
+
 /* Takes user and password from the Authorization header into the task. */
 static ngx_int_t
 ngx_http_v2m_login_credentials(ngx_http_request_t   *r,
@@ -200,12 +217,11 @@ ngx_http_v2m_login_credentials(ngx_http_request_t   *r,
 static ngx_int_t
 ngx_http_v2m_login_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                  rc;
-    ngx_http_v2m_ctx_t        *ctx;
-    ngx_http_v2m_task_t       *task;
-    ngx_http_v2m_login_t      *login;
-    ngx_http_v2m_login_conf_t *conf;
-    ngx_http_v2m_main_conf_t  *mcf;
+    ngx_int_t                 rc;
+    ngx_http_v2m_ctx_t       *ctx;
+    ngx_http_v2m_task_t      *task;
+    ngx_http_v2m_login_t     *login;
+    ngx_http_v2m_main_conf_t *mcf;
 
     if (r->method != NGX_HTTP_POST) {
         return ngx_http_v2m_method_not_allowed(r, "POST");
@@ -245,20 +261,24 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
     rc = ngx_http_discard_request_body(r);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_v2m_try_begin(r, &r->headers_in.user, &login->attempt);
+        rc = ngx_http_v2m_try_begin(r, &ngx_http_v2m_login_tries,
+                                    &r->headers_in.user, &login->attempt);
     }
 
     if (rc != NGX_OK) {
+        if (rc == NGX_HTTP_TOO_MANY_REQUESTS) {
+            ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_LOGIN_LIMITED, 1);
+        }
+
         ngx_explicit_memzero(login->password, sizeof(login->password));
         return rc;
     }
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_module);
-    conf = ngx_http_get_module_main_conf(r, ngx_http_v2m_login_module);
 
     login->nice = mcf->login_pool != mcf->storage_pool;
     login->users = mcf->users;
-    login->cost = conf->cost;
+    login->cost = ngx_http_v2m_password_cost(r);
     login->keys = mcf->keys;
     login->now = ngx_time();
     login->lifetime = mcf->token_lifetime;
@@ -275,11 +295,9 @@ ngx_http_v2m_login_handler(ngx_http_request_t *r)
 }
 
 
-/* A hash takes a core for tens of milliseconds, which all other threads and
- * processes may interrupt at once.  Linux before 6.12 knows no slices of a
- * thread's own and ignores them; a system that refuses the call does no harm
- * either. */
-static void
+/* Linux before 6.12 knows no slices of a thread's own and ignores them; a
+ * system that refuses the call does no harm either. */
+void
 ngx_http_v2m_login_be_nice(void)
 {
     ngx_http_v2m_scheduling_t scheduling;

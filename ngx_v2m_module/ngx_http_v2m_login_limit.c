@@ -271,8 +271,9 @@ ngx_http_v2m_limit_count(ngx_http_v2m_limit_zone_t       *zone,
 
 
 static void
-ngx_http_v2m_limit_hash(u_char key[NGX_HTTP_V2M_LIMIT_KEY], ngx_uint_t kind,
-                        const ngx_str_t *address, const ngx_str_t *account)
+ngx_http_v2m_limit_hash(u_char key[NGX_HTTP_V2M_LIMIT_KEY], const char *what,
+                        ngx_uint_t kind, const ngx_str_t *address,
+                        const ngx_str_t *account)
 {
     u_char     hash[20], lead;
     ngx_sha1_t sha1;
@@ -280,6 +281,7 @@ ngx_http_v2m_limit_hash(u_char key[NGX_HTTP_V2M_LIMIT_KEY], ngx_uint_t kind,
     lead = (u_char) kind;
 
     ngx_sha1_init(&sha1);
+    ngx_sha1_update(&sha1, what, ngx_strlen(what) + 1);
     ngx_sha1_update(&sha1, &lead, 1);
 
     if (kind != NGX_HTTP_V2M_LIMIT_ACCOUNT) {
@@ -347,12 +349,15 @@ ngx_http_v2m_limit_decide(ngx_http_v2m_limit_zone_t       *zone,
     ngx_uint_t                  i;
     ngx_http_v2m_limit_entry_t *entry;
 
-    entry = ngx_http_v2m_limit_find(zone, it->keys[NGX_HTTP_V2M_LIMIT_PAIR]);
+    if (it->first == NGX_HTTP_V2M_LIMIT_PAIR) {
+        entry = ngx_http_v2m_limit_find(zone, it->keys[it->first]);
 
-    it->kinds = entry != NULL && entry->known ? NGX_HTTP_V2M_LIMIT_PAIR + 1
-                                              : NGX_HTTP_V2M_LIMIT_KINDS;
+        if (entry != NULL && entry->known) {
+            it->end = it->first + 1;
+        }
+    }
 
-    for (i = 0; i < it->kinds; i++) {
+    for (i = it->first; i < it->end; i++) {
         entry = ngx_http_v2m_limit_find(zone, it->keys[i]);
 
         if (entry != NULL && entry->delayed
@@ -363,7 +368,7 @@ ngx_http_v2m_limit_decide(ngx_http_v2m_limit_zone_t       *zone,
         }
     }
 
-    for (i = 0; i < it->kinds; i++) {
+    for (i = it->first; i < it->end; i++) {
         entry = ngx_http_v2m_limit_find(zone, it->keys[i]);
 
         if (entry == NULL) {
@@ -387,10 +392,11 @@ ngx_http_v2m_limit_decide(ngx_http_v2m_limit_zone_t       *zone,
 
 
 static ngx_int_t
-ngx_http_v2m_limit_refuse(ngx_http_request_t *r, ngx_uint_t kind,
+ngx_http_v2m_limit_refuse(ngx_http_request_t         *r,
+                          const ngx_http_v2m_tries_t *tries, ngx_uint_t kind,
                           ngx_msec_t wait)
 {
-    u_char              text[96];
+    u_char              text[128];
     ngx_uint_t          seconds;
     ngx_http_v2m_ctx_t *ctx;
 
@@ -403,25 +409,23 @@ ngx_http_v2m_limit_refuse(ngx_http_request_t *r, ngx_uint_t kind,
     ctx->retry_after = seconds;
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "v2m: a login was put off for %ui s: too many failed %s",
-                  seconds, ngx_http_v2m_limit_whats[kind]);
+                  "v2m: put off for %ui s: too many %s %s", seconds,
+                  tries->what, ngx_http_v2m_limit_whats[kind]);
 
-    ngx_snprintf(text, sizeof(text),
-                 "too many failed logins, try again in %ui s%Z", seconds);
+    ngx_snprintf(text, sizeof(text), "too many %s, try again in %ui s%Z",
+                 tries->what, seconds);
 
-    ngx_http_v2m_count(NGX_HTTP_V2M_COUNT_LOGIN_LIMITED, 1);
-
-    return ngx_http_v2m_over_limit(r, NGX_HTTP_V2M_COUNT_REFUSED_LOGINS,
+    return ngx_http_v2m_over_limit(r, tries->refusal,
                                    NGX_HTTP_TOO_MANY_REQUESTS, (char *) text);
 }
 
 
 ngx_int_t
-ngx_http_v2m_try_begin(ngx_http_request_t *r, const ngx_str_t *user,
-                       ngx_http_v2m_try_t *it)
+ngx_http_v2m_try_begin(ngx_http_request_t *r, const ngx_http_v2m_tries_t *tries,
+                       const ngx_str_t *user, ngx_http_v2m_try_t *it)
 {
     ngx_int_t                  rc;
-    ngx_str_t                  address, account;
+    ngx_str_t                  address, account = ngx_null_string;
     ngx_uint_t                 i, kind;
     ngx_msec_t                 wait;
     ngx_http_v2m_limit_conf_t *conf;
@@ -435,7 +439,16 @@ ngx_http_v2m_try_begin(ngx_http_request_t *r, const ngx_str_t *user,
         return NGX_OK;
     }
 
-    rc = ngx_http_v2m_account(r, user, &account);
+    if (user == NULL) {
+        rc = NGX_OK;
+        it->first = NGX_HTTP_V2M_LIMIT_ADDRESS;
+        it->end = it->first + 1;
+
+    } else {
+        rc = ngx_http_v2m_account(r, user, &account);
+        it->first = NGX_HTTP_V2M_LIMIT_PAIR;
+        it->end = NGX_HTTP_V2M_LIMIT_KINDS;
+    }
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -444,8 +457,9 @@ ngx_http_v2m_try_begin(ngx_http_request_t *r, const ngx_str_t *user,
     it->many = rc == NGX_DECLINED;
     ngx_http_v2m_limit_address(r->connection, &address);
 
-    for (i = 0; i < NGX_HTTP_V2M_LIMIT_KINDS; i++) {
-        ngx_http_v2m_limit_hash(it->keys[i], i, &address, &account);
+    for (i = it->first; i < it->end; i++) {
+        ngx_http_v2m_limit_hash(it->keys[i], tries->what, i, &address,
+                                &account);
     }
 
     zone = conf->zone->data;
@@ -457,7 +471,7 @@ ngx_http_v2m_try_begin(ngx_http_request_t *r, const ngx_str_t *user,
     ngx_shmtx_unlock(&zone->slab->mutex);
 
     if (rc == NGX_BUSY) {
-        return ngx_http_v2m_limit_refuse(r, kind, wait);
+        return ngx_http_v2m_limit_refuse(r, tries, kind, wait);
     }
 
     if (rc != NGX_OK) {
@@ -468,9 +482,10 @@ ngx_http_v2m_try_begin(ngx_http_request_t *r, const ngx_str_t *user,
 
     if (kind < NGX_HTTP_V2M_LIMIT_KINDS) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "v2m: %ui logins failed %s: the next ones are put off "
-                      "longer and longer",
-                      conf->free[kind], ngx_http_v2m_limit_whats[kind]);
+                      "v2m: %ui %s %s: the next ones are put off longer and "
+                      "longer",
+                      conf->free[kind], tries->what,
+                      ngx_http_v2m_limit_whats[kind]);
     }
 
     it->zone = conf->zone;
@@ -544,12 +559,14 @@ ngx_http_v2m_try_succeeded(ngx_http_v2m_try_t *it)
 
     ngx_shmtx_lock(&zone->slab->mutex);
 
-    ngx_http_v2m_limit_reset(zone, it, NGX_HTTP_V2M_LIMIT_PAIR);
-    ngx_http_v2m_limit_reset(zone, it, NGX_HTTP_V2M_LIMIT_ACCOUNT);
+    if (it->first == NGX_HTTP_V2M_LIMIT_PAIR) {
+        ngx_http_v2m_limit_reset(zone, it, NGX_HTTP_V2M_LIMIT_PAIR);
+        ngx_http_v2m_limit_reset(zone, it, NGX_HTTP_V2M_LIMIT_ACCOUNT);
+    }
 
     /* the same for an address: what others failed there stays */
 
-    if (it->kinds > NGX_HTTP_V2M_LIMIT_ADDRESS) {
+    if (it->end > NGX_HTTP_V2M_LIMIT_ADDRESS) {
         ngx_http_v2m_limit_uncount(zone, it, NGX_HTTP_V2M_LIMIT_ADDRESS);
     }
 
@@ -573,7 +590,7 @@ ngx_http_v2m_try_undo(ngx_http_v2m_try_t *it)
 
     ngx_shmtx_lock(&zone->slab->mutex);
 
-    for (i = 0; i < it->kinds; i++) {
+    for (i = it->first; i < it->end; i++) {
         ngx_http_v2m_limit_uncount(zone, it, i);
     }
 

@@ -18,7 +18,6 @@ static char *ngx_http_v2m_problem_details(ngx_conf_t *cf, ngx_command_t *cmd,
                                           void *conf);
 static char *ngx_http_v2m_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
                                       void *conf);
-static char *ngx_http_v2m_check_seconds(ngx_conf_t *cf, void *post, void *data);
 static ngx_int_t ngx_http_v2m_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_v2m_postconfiguration(ngx_conf_t *cf);
 static void     *ngx_http_v2m_create_main_conf(ngx_conf_t *cf);
@@ -387,7 +386,7 @@ ngx_http_v2m_check_number(ngx_conf_t *cf, void *post, void *data)
 }
 
 
-static char *
+char *
 ngx_http_v2m_check_seconds(ngx_conf_t *cf, void *post, void *data)
 {
     time_t *seconds = data;

@@ -93,9 +93,10 @@ typedef struct {
 
 typedef struct {
     ngx_http_request_t     *request;
-    ngx_http_v2m_request_t *pending;  /* see ngx_http_v2m_task.c */
-    void                   *upload;   /* see ngx_http_v2m_upload.h */
-    void                   *download; /* see ngx_http_v2m_download_stream.c */
+    ngx_http_v2m_request_t *pending;    /* see ngx_http_v2m_task.c */
+    void                   *upload;     /* see ngx_http_v2m_upload.h */
+    void                   *small_body; /* see ngx_http_v2m_body.c */
+    void                   *download;   /* see ngx_http_v2m_download_stream.c */
 
     ngx_uint_t endpoint; /* in progress, by its number; 0: none */
     ngx_uint_t refusal;  /* what counts it, see ngx_http_v2m_over_limit() */
@@ -123,6 +124,7 @@ typedef struct {
 #define NGX_HTTP_V2M_UNPROCESSABLE 422
 
 extern ngx_module_t ngx_http_v2m_module;
+extern ngx_module_t ngx_http_v2m_account_module;
 extern ngx_module_t ngx_http_v2m_auth_module;
 extern ngx_module_t ngx_http_v2m_keys_module;
 extern ngx_module_t ngx_http_v2m_login_module;
@@ -146,6 +148,9 @@ char *ngx_http_v2m_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /* The post_handler of a range for numbers, sizes, and times in milliseconds,
  * which are all as wide as a pointer. */
 char *ngx_http_v2m_check_number(ngx_conf_t *cf, void *post, void *data);
+
+/* The same for times in seconds (time_t). */
+char *ngx_http_v2m_check_seconds(ngx_conf_t *cf, void *post, void *data);
 
 /* The content handler of every location with an endpoint: makes sure of the
  * user and calls the endpoint's own handler. */

@@ -38,7 +38,7 @@ typedef struct {
     v2m_database_t    *users;
     ngx_thread_pool_t *pool;
     ngx_msec_t         timeout; /* of the database */
-    ngx_flag_t         logout;  /* some location has v2m_logout */
+    const char        *needed;  /* by this directive; NULL: by none */
 } ngx_http_v2m_revocation_conf_t;
 
 /* One look at the list, malloc'ed. */
@@ -241,14 +241,21 @@ ngx_http_v2m_revocation(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static char *
-ngx_http_v2m_logout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+void
+ngx_http_v2m_need_revocation(ngx_conf_t *cf, const char *directive)
 {
     ngx_http_v2m_revocation_conf_t *rcf;
 
     rcf =
         ngx_http_conf_get_module_main_conf(cf, ngx_http_v2m_revocation_module);
-    rcf->logout = 1;
+    rcf->needed = directive;
+}
+
+
+static char *
+ngx_http_v2m_logout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_v2m_need_revocation(cf, "v2m_logout");
 
     return ngx_http_v2m_endpoint(cf, cmd, conf);
 }
@@ -259,10 +266,11 @@ ngx_http_v2m_revocation_init_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_v2m_revocation_conf_t *rcf = conf;
 
-    if (rcf->logout && rcf->zone == NULL) {
+    if (rcf->needed != NULL && rcf->zone == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"v2m_logout\" needs \"v2m_revocation zone=NAME:SIZE\" "
-                      "in the http block");
+                      "\"%s\" needs \"v2m_revocation zone=NAME:SIZE\" in the "
+                      "http block",
+                      rcf->needed);
         return NGX_CONF_ERROR;
     }
 
@@ -587,21 +595,19 @@ ngx_http_v2m_logout_run(void *data, v2m_error_t *error)
 }
 
 
-/* What is in the database now holds here at once. */
-static void
-ngx_http_v2m_logout_here(ngx_http_request_t *r, const v2m_claims_t *claims)
+void
+ngx_http_v2m_revoke_here(ngx_http_request_t     *r,
+                         const v2m_revocation_t *revocation)
 {
     int                             rc;
-    v2m_revocation_t                revocation;
     ngx_http_v2m_revocation_zone_t *zone;
     ngx_http_v2m_revocation_conf_t *rcf;
 
     rcf = ngx_http_get_module_main_conf(r, ngx_http_v2m_revocation_module);
     zone = rcf->zone->data;
-    revocation = v2m_revocation_of(claims);
 
     ngx_shmtx_lock(&zone->slab->mutex);
-    rc = v2m_revoked_add(zone->shared->revoked, &revocation, ngx_time());
+    rc = v2m_revoked_add(zone->shared->revoked, revocation, ngx_time());
     ngx_shmtx_unlock(&zone->slab->mutex);
 
     if (rc == V2M_FULL) {
@@ -615,10 +621,12 @@ ngx_http_v2m_logout_done(ngx_http_request_t *r, void *data, int rc,
                          const v2m_error_t *error, ngx_uint_t gone)
 {
     ngx_int_t              status;
+    v2m_revocation_t       revocation;
     ngx_http_v2m_logout_t *logout = data;
 
     if (rc == V2M_OK) {
-        ngx_http_v2m_logout_here(r, logout->claims);
+        revocation = v2m_revocation_of(logout->claims);
+        ngx_http_v2m_revoke_here(r, &revocation);
     }
 
     if (gone) {

@@ -77,6 +77,7 @@ http {
         server_name localhost;
 
         include "$top/nginx-conf/v2m-locations.conf";
+        include "$top/nginx-conf/v2m-accounts.conf";
     }
 }
 EOF

@@ -99,7 +99,7 @@ is(code($other, $password, '10.1.1.1'), 200, 'but for who is known there');
 is(code($user, $password, '10.1.1.1'), 429, 'which lets nobody else in');
 is(code($user, $password, '10.1.1.2'), 200, 'another address');
 
-like(error_log_text(), qr/\[warn\].* 3 logins failed from this address/, 'log');
+like(error_log_text(), qr/\[warn\].* 3 failed logins from this address/, 'log');
 
 
 

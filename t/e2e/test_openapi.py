@@ -51,6 +51,7 @@ def test_calls_with_a_token(stack, tmp_path):
     output = schemathesis(stack, tmp_path, "--exclude-path", "/login",
                           "--exclude-path", "/jobs/events",
                           "--exclude-path", "/logout",
+                          "--exclude-path-regex", "^/(register|password)",
                           "--exclude-path-regex", "^/tus/",
                           "--header", f"Authorization: Bearer {token}")
     assert "Tested: 15" in output, output
@@ -63,3 +64,11 @@ def test_login(stack, tmp_path):
                           "--phases", "examples,coverage,fuzzing",
                           "--rate-limit", "5/s")
     assert "Tested: 1" in output, output
+
+
+def test_accounts(stack, tmp_path):
+    output = schemathesis(stack, tmp_path,
+                          "--include-path-regex", "^/(register|password)",
+                          "--phases", "examples,coverage,fuzzing",
+                          "--rate-limit", "5/s")
+    assert "Tested: 3" in output, output

@@ -7,6 +7,7 @@
 #include "channel.h"
 #include "email.h"
 #include "filename.h"
+#include "form.h"
 #include "job.h"
 #include "mail.h"
 #include "message.h"

@@ -33,7 +33,8 @@ def locations():
     """(whether it is the address itself, the address) of each location, but
     for the page, which is no part of the API."""
     there = re.findall(r'^location\s+(=\s+|~\s+"?\^?)?(/[^\s"]*)',
-                       read("nginx-conf/v2m-locations.conf"), re.MULTILINE)
+                       read("nginx-conf/v2m-locations.conf")
+                       + read("nginx-conf/v2m-accounts.conf"), re.MULTILINE)
     return [(kind, name) for kind, name in there if "html" not in name]
 
 

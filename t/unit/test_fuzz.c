@@ -34,17 +34,12 @@ int
 main(void)
 {
     static test_target_t targets[] = {
-        { "boxes", fuzz_boxes },
-        { "channel", fuzz_channel },
-        { "email", fuzz_email },
-        { "filename", fuzz_filename },
-        { "job", fuzz_job },
-        { "mail", fuzz_mail },
-        { "message", fuzz_message },
-        { "mp3", fuzz_mp3 },
-        { "multipart", fuzz_multipart },
-        { "options", fuzz_options },
-        { "token", fuzz_token },
+        { "boxes", fuzz_boxes },     { "channel", fuzz_channel },
+        { "email", fuzz_email },     { "filename", fuzz_filename },
+        { "form", fuzz_form },       { "job", fuzz_job },
+        { "mail", fuzz_mail },       { "message", fuzz_message },
+        { "mp3", fuzz_mp3 },         { "multipart", fuzz_multipart },
+        { "options", fuzz_options }, { "token", fuzz_token },
     };
 
     const struct CMUnitTest tests[] = {
@@ -52,13 +47,14 @@ main(void)
         { "S23 frames of the channel", test_target, NULL, NULL, &targets[1] },
         { "S23 e-mail addresses", test_target, NULL, NULL, &targets[2] },
         { "S23 file names", test_target, NULL, NULL, &targets[3] },
-        { "S23 job records", test_target, NULL, NULL, &targets[4] },
-        { "S23 mails", test_target, NULL, NULL, &targets[5] },
-        { "S23 messages", test_target, NULL, NULL, &targets[6] },
-        { "S23 MP3 frames", test_target, NULL, NULL, &targets[7] },
-        { "S23 multipart", test_target, NULL, NULL, &targets[8] },
-        { "S23 options", test_target, NULL, NULL, &targets[9] },
-        { "S23 tokens", test_target, NULL, NULL, &targets[10] },
+        { "S23 forms", test_target, NULL, NULL, &targets[4] },
+        { "S23 job records", test_target, NULL, NULL, &targets[5] },
+        { "S23 mails", test_target, NULL, NULL, &targets[6] },
+        { "S23 messages", test_target, NULL, NULL, &targets[7] },
+        { "S23 MP3 frames", test_target, NULL, NULL, &targets[8] },
+        { "S23 multipart", test_target, NULL, NULL, &targets[9] },
+        { "S23 options", test_target, NULL, NULL, &targets[10] },
+        { "S23 tokens", test_target, NULL, NULL, &targets[11] },
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

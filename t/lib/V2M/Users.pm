@@ -9,7 +9,7 @@ use Exporter qw(import);
 use File::Basename qw(dirname);
 use V2M::Token qw(unique);
 
-our @EXPORT = qw(make_user remove_queues sql v2m_user);
+our @EXPORT = qw(gateway_sql make_user remove_queues sql sql_command v2m_user);
 
 my @made;
 
@@ -26,16 +26,32 @@ sub administrator {
 }
 
 
-# Runs statements and returns what they print, tab-separated, without names.
-sub sql {
-    my $text = shift;
-    my ($user, $password) = administrator();
+# The client for a user, to whom MYSQL_PWD belongs.
+sub sql_command {
+    my $user = shift;
 
-    local $ENV{MYSQL_PWD} = $password;
-    my $pid = open my $out, '-|', 'mariadb', '--protocol=tcp', '-N', '-B',
+    return ('mariadb', '--protocol=tcp', '-N', '-B', '--unbuffered',
         '-h', $ENV{V2M_TEST_MYSQL_HOST} // $ENV{MYSQL_HOST},
         '-P', $ENV{V2M_TEST_MYSQL_PORT} // $ENV{MYSQL_PORT} // 3306,
-        '-u', $user, $ENV{MYSQL_DB} // 'auth', '-e', $text
+        '-u', $user, $ENV{MYSQL_DB} // 'auth');
+}
+
+
+# Runs statements and returns what they print, tab-separated, without names.
+sub sql { return sql_as(shift, administrator()) }
+
+
+# The same with the rights of the gateway.
+sub gateway_sql {
+    return sql_as(shift, $ENV{MYSQL_USER} // 'v2m', $ENV{MYSQL_PASSWORD} // '');
+}
+
+
+sub sql_as {
+    my ($text, $user, $password) = @_;
+
+    local $ENV{MYSQL_PWD} = $password;
+    my $pid = open my $out, '-|', sql_command($user), '-e', $text
         or die "mariadb: $!";
     local $/;
     my $result = <$out> // '';
