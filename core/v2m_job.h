@@ -11,6 +11,7 @@
 #include "v2m_error.h"
 #include "v2m_id.h"
 #include "v2m_options.h"
+#include "v2m_trace.h"
 
 typedef enum {
     V2M_JOB_UPLOADING,
@@ -64,10 +65,11 @@ typedef struct {
     int     requeued;               /* how often its message was sent anew */
     int     video_gone;             /* the video was removed, or is being */
     int     expired;                /* all of it is being removed */
-    v2m_job_mail_t mail;
-    v2m_options_t  options;
-    v2m_id_t      *attempts; /* file ids that MP3s were written under */
-    size_t         attempt_count;
+    v2m_traceparent_t traceparent;  /* of the request that began it */
+    v2m_job_mail_t    mail;
+    v2m_options_t     options;
+    v2m_id_t         *attempts; /* file ids that MP3s were written under */
+    size_t            attempt_count;
 } v2m_job_t;
 
 /* Empties a job: no strings, uploading, no options.  Does not free. */

@@ -196,7 +196,8 @@ v2m_job_take_count(v2m_job_t *job, const char *key, bson_iter_t *iter)
 static void
 v2m_job_take_field(v2m_job_t *job, bson_iter_t *iter)
 {
-    const char *key = bson_iter_key(iter);
+    uint32_t    length;
+    const char *text, *key = bson_iter_key(iter);
 
     if (v2m_job_take_time(job, key, iter) || v2m_job_take_count(job, key, iter))
     {
@@ -226,6 +227,10 @@ v2m_job_take_field(v2m_job_t *job, bson_iter_t *iter)
 
     } else if (strcmp(key, "notify_reason") == 0) {
         v2m_job_take_text(&job->notify_reason, iter);
+
+    } else if (strcmp(key, "traceparent") == 0 && BSON_ITER_HOLDS_UTF8(iter)) {
+        text = bson_iter_utf8(iter, &length);
+        v2m_trace_parse(job->traceparent, text, length);
 
     } else if (strcmp(key, "state") == 0 && BSON_ITER_HOLDS_UTF8(iter)) {
         v2m_job_state_parse(&job->state, bson_iter_utf8(iter, NULL));

@@ -41,6 +41,10 @@ v2m_jobs_append_new(bson_t *record, v2m_job_t *job)
     if (job->webhook != NULL) {
         BSON_APPEND_UTF8(record, "webhook", job->webhook);
     }
+
+    if (job->traceparent[0] != '\0') {
+        BSON_APPEND_UTF8(record, "traceparent", job->traceparent);
+    }
 }
 
 

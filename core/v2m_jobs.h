@@ -23,9 +23,9 @@
 #include "v2m_job.h"
 #include "v2m_mongo.h"
 
-/* Inserts the job in state uploading, with id, username, name, options, webhook
- * and the announced size (0: none) of the job given; sets its created and
- * updated times. */
+/* Inserts the job in state uploading, with id, username, name, options,
+ * webhook, traceparent and the announced size (0: none) of the job given; sets
+ * its created and updated times. */
 int v2m_jobs_begin(v2m_mongo_t *mongo, v2m_job_t *job, v2m_error_t *error);
 
 /* uploading -> queued, not yet published.  V2M_CONFLICT: it was not

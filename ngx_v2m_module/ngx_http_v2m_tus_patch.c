@@ -297,6 +297,12 @@ ngx_http_v2m_tus_resume(ngx_http_v2m_tus_request_t *request,
 {
     ngx_http_v2m_upload_t *upload = request->upload;
 
+    /* one that a gateway without it began has the trace of this request */
+    if (acquire->job.traceparent[0] == '\0') {
+        ngx_memcpy(acquire->job.traceparent, upload->job.traceparent,
+                   sizeof(v2m_traceparent_t));
+    }
+
     v2m_job_free(&upload->job);
     upload->job = acquire->job;
     request->tus = acquire->tus;

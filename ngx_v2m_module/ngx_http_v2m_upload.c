@@ -67,6 +67,7 @@ ngx_http_v2m_upload_t *
 ngx_http_v2m_upload_create(ngx_http_request_t               *r,
                            const ngx_http_v2m_upload_kind_t *kind)
 {
+    const char            *trace;
     ngx_http_v2m_ctx_t    *ctx;
     ngx_http_v2m_upload_t *upload;
 
@@ -91,6 +92,12 @@ ngx_http_v2m_upload_create(ngx_http_request_t               *r,
 
     v2m_id_generate(upload->job.id);
     ngx_memcpy(ctx->job, upload->job.id, sizeof(v2m_id_t));
+
+    trace = ngx_http_v2m_traceparent(r);
+
+    if (trace != NULL) {
+        ngx_memcpy(upload->job.traceparent, trace, sizeof(v2m_traceparent_t));
+    }
 
     upload->job.username = strdup(ctx->claims.username);
 

@@ -26,7 +26,6 @@ void
 ngx_http_v2m_upload_stored(ngx_http_v2m_upload_t *upload)
 {
     char               *body;
-    const char         *trace;
     v2m_error_t         error;
     v2m_message_t       message;
     ngx_http_request_t *r;
@@ -40,11 +39,8 @@ ngx_http_v2m_upload_stored(ngx_http_v2m_upload_t *upload)
     message.username = upload->job.username;
     message.name = upload->job.name;
 
-    trace = ngx_http_v2m_traceparent(r);
-
-    if (trace != NULL) {
-        ngx_memcpy(message.traceparent, trace, sizeof(v2m_traceparent_t));
-    }
+    ngx_memcpy(message.traceparent, upload->job.traceparent,
+               sizeof(v2m_traceparent_t));
 
     body = v2m_message_format(&message);
 

@@ -1,10 +1,12 @@
 """What is counted, and the trace of a request through all programs."""
 
+import datetime
 import json
 import re
 import secrets
 import urllib.request
 
+import bson
 import gridfs
 import pytest
 
@@ -129,8 +131,17 @@ def test_workers(stack, spawn, queue, replies, address):
     stack.jobs.delete_many({"username": address})
 
 
+def traced(lines, trace, count):
+    """Converter and notifier have told of it so often, with that trace."""
+    for name, text in ("converter.log", "ready:"), ("notifier.log",
+                                                   "mail sent"):
+        found = wait_for(lambda: len(lines(name, text)) >= count
+                         and lines(name, text))
+        assert [f"trace={trace}" in line for line in found] == [True] * count
+
+
 @pytest.mark.parametrize("given", [True, False])
-def test_trace(stack, user, given):
+def test_trace(stack, user, spawn, given):
     """One trace, that of the request or a new one, from the upload to the
     mail."""
     trace = secrets.token_hex(16)
@@ -141,17 +152,22 @@ def test_trace(stack, user, given):
     job = answer.json()["id"]
     wait_for(lambda: stack.job(job)["notified"] == "sent", 60)
 
-    def lines(name):
+    def lines(name, what):
         text = (stack.run / "logs" / name).read_text(errors="replace")
-        return [line for line in text.splitlines() if job in line]
+        return [line for line in text.splitlines()
+                if job in line and what in line]
 
-    wait_for(lambda: [line for line in lines("access.log")
-                      if "POST /upload" in line])
-    access, = [line for line in lines("access.log") if "POST /upload" in line]
+    access, = wait_for(lambda: lines("access.log", "POST /upload"))
     found = re.search(r" trace=([0-9a-f]{32}) ", access)[1]
     assert (found == trace) == given
+    traced(lines, found, 1)
 
-    for name, text in ("converter.log", "ready:"), ("notifier.log",
-                                                   "mail sent"):
-        line, = [line for line in lines(name) if text in line]
-        assert f"trace={found}" in line
+    # a message that the sweep sends anew goes on with it
+    stack.jobs.update_one({"_id": bson.ObjectId(job)}, {
+        "$set": {"state": "queued", "published": False, "notified": "none",
+                 "updated": datetime.datetime(2020, 1, 1)},
+        "$unset": {"mp3_fid": 1, "mp3_size": 1}})
+    sweep = spawn("v2m-sweep", V2M_SWEEP_LOST="0", V2M_KEEP_VIDEO="forever")
+    assert sweep.wait() == 0
+    wait_for(lambda: stack.job(job)["notified"] == "sent", 60)
+    traced(lines, found, 2)

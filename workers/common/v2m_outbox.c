@@ -58,6 +58,7 @@ v2m_outbox_send(v2m_amqp_t *amqp, const char *queue, v2m_outbox_kind_t kind,
     memcpy(message.video_fid, job->id, sizeof(message.video_fid));
     message.username = job->username;
     message.name = job->name;
+    memcpy(message.traceparent, job->traceparent, sizeof(message.traceparent));
 
     if (kind == V2M_OUTBOX_MAILS) {
         memcpy(message.mp3_fid, job->mp3_fid, sizeof(message.mp3_fid));
