@@ -2,6 +2,7 @@
  * v2m: the service from the command line.
  */
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@
 #include "v2m_parallel.h"
 #include "v2m_screen.h"
 
-#define V2M_CLI_LINE 1024
+#define V2M_CLI_LINE      1024
+#define V2M_CLI_RESUMABLE (16 * 1024 * 1024) /* bytes */
 
 typedef struct {
     const char *name;
@@ -41,6 +43,11 @@ static const char v2m_cli_help[] =
     "\n"
     "  -o, --output=FILE      where download puts the MP3\n"
     "  -j, --parallel=NUMBER  how many files at a time, 1 to 64 (1)\n"
+    "      --resumable=SIZE   files from this size on are uploaded so that "
+    "the\n"
+    "                         same command goes on where it broke off: bytes, "
+    "or\n"
+    "                         with k, m or g, or \"off\" (16m)\n"
     "      --json             print jobs as JSON, one on a line\n"
     "  -q, --quiet            show no progress\n"
     "  -h, --help             show this\n"
@@ -64,7 +71,9 @@ static const char v2m_cli_help[] =
     "\n"
     "The environment: V2M_URL, the service; V2M_TOKEN, a token; otherwise "
     "they\n"
-    "are those that login kept under $XDG_CONFIG_HOME/v2m (~/.config/v2m).\n";
+    "are those that login kept under $XDG_CONFIG_HOME/v2m (~/.config/v2m).\n"
+    "Uploads that broke off are remembered under $XDG_STATE_HOME/v2m\n"
+    "(~/.local/state/v2m).\n";
 
 
 static void
@@ -354,6 +363,41 @@ v2m_cli_read_number(int *number, const char *text)
 }
 
 
+/* From which size on uploads are resumable. */
+static int
+v2m_cli_read_size(int64_t *size, const char *text)
+{
+    int         shift;
+    char       *end;
+    long long   value;
+    const char *unit;
+
+    static const char units[] = "kmg";
+
+    if (strcmp(text, "off") == 0) {
+        *size = INT64_MAX;
+        return 1;
+    }
+
+    errno = 0;
+    value = strtoll(text, &end, 10);
+    unit = *end != '\0' ? strchr(units, *end | 0x20) : NULL;
+    shift = unit != NULL ? 10 * (int) (unit - units + 1) : 0;
+
+    if (*text < '0' || *text > '9' || end[unit != NULL] != '\0' || errno != 0
+        || value > INT64_MAX >> shift)
+    {
+        v2m_client_complain("--resumable must be a number of bytes, as in 16m, "
+                            "or off");
+        return 0;
+    }
+
+    *size = value << shift;
+
+    return 1;
+}
+
+
 static int
 v2m_cli_read(v2m_cli_t *cli, char **query, int argc, char **argv)
 {
@@ -371,6 +415,7 @@ v2m_cli_read(v2m_cli_t *cli, char **query, int argc, char **argv)
         { "webhook", required_argument, NULL, 'c' },
         { "output", required_argument, NULL, 'o' },
         { "parallel", required_argument, NULL, 'j' },
+        { "resumable", required_argument, NULL, 'r' },
         { "json", no_argument, NULL, 'J' },
         { "quiet", no_argument, NULL, 'q' },
         { "help", no_argument, NULL, 'h' },
@@ -393,6 +438,12 @@ v2m_cli_read(v2m_cli_t *cli, char **query, int argc, char **argv)
 
         case 'j':
             if (!v2m_cli_read_number(&cli->at_once, optarg)) {
+                return V2M_CLIENT_USAGE;
+            }
+            break;
+
+        case 'r':
+            if (!v2m_cli_read_size(&cli->client.resumable, optarg)) {
                 return V2M_CLIENT_USAGE;
             }
             break;
@@ -474,6 +525,7 @@ main(int argc, char **argv)
     memset(&cli, 0, sizeof(cli));
     memset(&action, 0, sizeof(action));
     cli.client.progress = isatty(STDERR_FILENO);
+    cli.client.resumable = V2M_CLI_RESUMABLE;
     cli.at_once = 1;
 
     action.sa_handler = v2m_cli_on_signal;

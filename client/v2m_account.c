@@ -2,12 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "v2m_home.h"
 
 #define V2M_ACCOUNT_MAX                                                        \
     16384 /* bytes of the file: a token has 8 KiB at most                      \
@@ -17,42 +17,8 @@
 static int
 v2m_account_path(char path[PATH_MAX], int make, v2m_error_t *error)
 {
-    int         length;
-    const char *config, *home;
-
-    config = getenv("XDG_CONFIG_HOME");
-    home = getenv("HOME");
-
-    if (config != NULL && config[0] == '/') {
-        length = snprintf(path, PATH_MAX, "%s", config);
-
-    } else if (home != NULL && home[0] == '/') {
-        length = snprintf(path, PATH_MAX, "%s/.config", home);
-
-    } else {
-        return v2m_error_set(error, V2M_INVALID,
-                             "neither XDG_CONFIG_HOME nor HOME is set");
-    }
-
-    if (length > PATH_MAX - 32) {
-        return v2m_error_set(error, V2M_INVALID,
-                             "the name of the home directory is too long");
-    }
-
-    if (make) {
-        (void) mkdir(path, 0700);
-    }
-
-    strcat(path, "/v2m");
-
-    if (make && mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return v2m_error_set(error, V2M_ERROR, "%.160s cannot be made: %s",
-                             path, strerror(errno));
-    }
-
-    strcat(path, "/account");
-
-    return V2M_OK;
+    return v2m_home_path(path, getenv("XDG_CONFIG_HOME"), ".config", "account",
+                         make, error);
 }
 
 

@@ -13,7 +13,6 @@
 #define V2M_CALL_TRIES    5
 #define V2M_CALL_FIRST_MS 500
 #define V2M_CALL_MOST_MS  10000
-#define V2M_CALL_WAIT_S   60  /* no Retry-After is waited for longer */
 #define V2M_CALL_LOOK_MS  200 /* of a pause: a signal wakes one thread alone */
 #define V2M_CALL_ANSWER   (16 * 1024 * 1024) /* bytes, 100 jobs fit easily */
 
@@ -155,8 +154,13 @@ v2m_call_seek(void *data, curl_off_t offset, int origin)
 {
     v2m_call_state_t *state = data;
 
-    return fseeko(state->call->body, offset, origin) == 0 ? CURL_SEEKFUNC_OK
-                                                          : CURL_SEEKFUNC_FAIL;
+    /* libcurl only ever counts from the beginning of what is sent */
+    return origin == SEEK_SET
+                   && fseeko(state->call->body, state->call->body_from + offset,
+                             SEEK_SET)
+                          == 0
+               ? CURL_SEEKFUNC_OK
+               : CURL_SEEKFUNC_FAIL;
 }
 
 
@@ -165,10 +169,13 @@ v2m_call_progress(void *data, curl_off_t download, curl_off_t downloaded,
                   curl_off_t upload, curl_off_t uploaded)
 {
     v2m_call_state_t *state = data;
-    int64_t           done, all;
+    int64_t           done, all, before;
 
-    done = downloaded + uploaded + (download > 0 ? state->call->from : 0);
-    all = download + upload + (download > 0 ? state->call->from : 0);
+    before = upload > 0     ? state->call->body_from
+             : download > 0 ? state->call->from
+                            : 0;
+    done = before + downloaded + uploaded;
+    all = before + download + upload;
 
     if (all > 0) {
         v2m_screen_show(state->call->line, "%d %%", (int) (done * 100 / all));
@@ -179,12 +186,9 @@ v2m_call_progress(void *data, curl_off_t download, curl_off_t downloaded,
 
 
 static int
-v2m_call_header(v2m_call_state_t *state, const char *name, const char *value)
+v2m_call_add(v2m_call_state_t *state, const char *line)
 {
-    char               line[1024];
     struct curl_slist *headers;
-
-    snprintf(line, sizeof(line), "%s: %s", name, value);
 
     headers = curl_slist_append(state->headers, line);
     if (headers == NULL) {
@@ -198,6 +202,64 @@ v2m_call_header(v2m_call_state_t *state, const char *name, const char *value)
 
 
 static int
+v2m_call_header(v2m_call_state_t *state, const char *name, const char *value)
+{
+    char line[1024];
+
+    snprintf(line, sizeof(line), "%s: %s", name, value);
+
+    return v2m_call_add(state, line);
+}
+
+
+static int
+v2m_call_headers(v2m_call_state_t *state)
+{
+    const v2m_call_t  *call = state->call;
+    const char *const *line;
+
+    for (line = call->headers; line != NULL && *line != NULL; line++) {
+        if (!v2m_call_add(state, *line)) {
+            return 0;
+        }
+    }
+
+    return v2m_call_header(state, "Accept", "application/json")
+           && (call->from == 0
+               || v2m_call_header(state, "If-Range", call->version))
+           && (call->body == NULL
+               || v2m_call_header(state, "Content-Type",
+                                  call->type != NULL
+                                      ? call->type
+                                      : "application/octet-stream"));
+}
+
+
+/* Looks up what is wanted in the answer. */
+static void
+v2m_call_find(v2m_call_state_t *state)
+{
+    v2m_call_header_t  *wanted;
+    struct curl_header *header;
+
+    for (wanted = state->call->wanted; wanted != NULL && wanted->name != NULL;
+         wanted++)
+    {
+        wanted->value[0] = '\0';
+
+        if (state->curl != NULL
+            && curl_easy_header(state->curl, wanted->name, 0, CURLH_HEADER, -1,
+                                &header)
+                   == CURLHE_OK
+            && strlen(header->value) < sizeof(wanted->value))
+        {
+            strcpy(wanted->value, header->value);
+        }
+    }
+}
+
+
+static int
 v2m_call_prepare(v2m_call_state_t *state, v2m_error_t *error)
 {
     char              range[32];
@@ -207,21 +269,14 @@ v2m_call_prepare(v2m_call_state_t *state, v2m_error_t *error)
 
     state->curl = curl = curl_easy_init();
 
-    if (curl == NULL || !v2m_call_header(state, "Accept", "application/json")
-        || (call->key != NULL
-            && !v2m_call_header(state, "Idempotency-Key", call->key))
-        || (call->from > 0
-            && !v2m_call_header(state, "If-Range", call->version))
-        || (call->body != NULL
-            && !v2m_call_header(state, "Content-Type",
-                                "application/octet-stream")))
-    {
+    if (curl == NULL || !v2m_call_headers(state)) {
         return v2m_error_set(error, V2M_ERROR, "out of memory");
     }
 
     curl_easy_setopt(curl, CURLOPT_URL, call->url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
+    curl_easy_setopt(curl, CURLOPT_NOBODY, strcmp(call->method, "HEAD") == 0);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, state->headers);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "v2m");
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, state->fault);
@@ -254,14 +309,14 @@ v2m_call_prepare(v2m_call_state_t *state, v2m_error_t *error)
 
     if (call->body != NULL) {
         if (fstat(fileno(call->body), &status) != 0
-            || fseeko(call->body, 0, SEEK_SET) != 0)
+            || fseeko(call->body, call->body_from, SEEK_SET) != 0)
         {
             return v2m_error_set(error, V2M_ERROR, "the file cannot be read");
         }
 
         curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
         curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
-                         (curl_off_t) status.st_size);
+                         (curl_off_t) status.st_size - call->body_from);
         curl_easy_setopt(curl, CURLOPT_READFUNCTION, v2m_call_give);
         curl_easy_setopt(curl, CURLOPT_READDATA, state);
         curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, v2m_call_seek);
@@ -272,9 +327,8 @@ v2m_call_prepare(v2m_call_state_t *state, v2m_error_t *error)
 }
 
 
-/* Makes the call once; *wait_s: what Retry-After says, 0: nothing. */
 static int
-v2m_call_once(v2m_call_state_t *state, long *wait_s, v2m_error_t *error)
+v2m_call_once(v2m_call_state_t *state, v2m_error_t *error)
 {
     int        rc;
     CURLcode   code;
@@ -310,7 +364,8 @@ v2m_call_once(v2m_call_state_t *state, long *wait_s, v2m_error_t *error)
         }
     }
 
-    *wait_s = (long) wait;
+    state->answer->wait_s = (long) wait;
+    v2m_call_find(state);
     curl_easy_cleanup(state->curl);
     curl_slist_free_all(state->headers);
     state->headers = NULL;
@@ -323,7 +378,6 @@ int
 v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer, v2m_error_t *error)
 {
     int              rc, again, tries;
-    long             wait_s;
     int64_t          pause_ms;
     v2m_call_state_t state;
 
@@ -333,26 +387,38 @@ v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer, v2m_error_t *error)
     state.answer = answer;
 
     for (tries = 0;; tries++) {
-        rc = v2m_call_once(&state, &wait_s, error);
+        rc = v2m_call_once(&state, error);
 
         again = rc == V2M_UNAVAILABLE
                 || (rc == V2M_OK
                     && (answer->status == 429 || answer->status == 503));
 
-        if (!again || state.wrote || tries + 1 == V2M_CALL_TRIES
-            || wait_s > V2M_CALL_WAIT_S)
+        if (!again || call->once || state.wrote || tries + 1 == V2M_CALL_TRIES
+            || answer->wait_s > V2M_CALL_WAIT_S)
         {
             return rc;
         }
 
         pause_ms = v2m_pause_ms(tries, V2M_CALL_FIRST_MS, V2M_CALL_MOST_MS);
 
-        if (pause_ms < wait_s * 1000) {
-            pause_ms = wait_s * 1000;
+        if (pause_ms < answer->wait_s * 1000) {
+            pause_ms = answer->wait_s * 1000;
         }
 
         if (!v2m_call_pause(pause_ms)) {
             return v2m_error_set(error, V2M_ERROR, "interrupted");
         }
     }
+}
+
+
+void
+v2m_call_answer_free(v2m_call_answer_t *answer)
+{
+    if (answer->text != NULL) {
+        explicit_bzero(answer->text, answer->length);
+    }
+
+    free(answer->text);
+    memset(answer, 0, sizeof(*answer));
 }

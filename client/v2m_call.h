@@ -13,26 +13,43 @@
 #include "v2m_error.h"
 #include "v2m_screen.h"
 
-/* Zeroed before its fields are set; strings and files stay the caller's. */
+#define V2M_CALL_HEADER 1024
+
+/* A header of an answer. */
+typedef struct {
+    const char *name;                   /* NULL: the end of a list */
+    char        value[V2M_CALL_HEADER]; /* "": it is not there, or longer */
+} v2m_call_header_t;
+
+/* Zeroed before its fields are set; strings, lists and files stay the
+ * caller's. */
 typedef struct {
     const char *url;
     const char *method;
     const char *token; /* NULL: none */
     const char *email; /* HTTP Basic instead, with password; NULL: none */
     const char *password;
-    FILE       *body;    /* sent from its beginning; NULL: none */
-    const char *key;     /* Idempotency-Key; NULL: none */
-    FILE       *out;     /* takes what a 2xx brings; NULL: the answer does */
-    int64_t     from;    /* > 0: ask for the range from here on, if ... */
-    const char *version; /* ... it is still this one (If-Range) */
-    v2m_screen_line_t *line; /* shows how far it is; NULL: nothing does */
+    FILE       *body;      /* NULL: none */
+    int64_t     body_from; /* where in it what is sent begins */
+    const char *type;      /* of the body; NULL: application/octet-stream */
+    const char *const *headers; /* more, "NAME: VALUE", up to a NULL; or NULL */
+    v2m_call_header_t *wanted;  /* are looked up in the answer; or NULL */
+    FILE              *out; /* takes what a 2xx brings; NULL: the answer does */
+    int64_t            from; /* > 0: ask for the range from here on, if ... */
+    const char        *version; /* ... it is still this one (If-Range) */
+    v2m_screen_line_t *line;    /* shows how far it is; NULL: nothing does */
+    int                once;    /* is not tried again */
 } v2m_call_t;
 
 typedef struct {
     long   status;
-    char  *text; /* malloc'ed; NULL: nothing came */
+    long   wait_s; /* as Retry-After says, 0: nothing */
+    char  *text;   /* malloc'ed; NULL: nothing came */
     size_t length;
 } v2m_call_answer_t;
+
+/* No Retry-After is waited for longer. */
+#define V2M_CALL_WAIT_S 60
 
 /* Once, before the first call and before threads are made. */
 int  v2m_call_init(v2m_error_t *error);
@@ -46,10 +63,14 @@ char *v2m_call_escape(const char *text);
  * does not reach it, is tried again with growing pauses, as long as
  * Retry-After says when that is longer, five times in all; not one with "out"
  * of which something came.  V2M_UNAVAILABLE: there was no answer.
- * V2M_ERROR: "out" or "body" failed, or the call was interrupted.
+ * V2M_ERROR: "out" or "body" failed, or the call was interrupted.  The answer
+ * is to be freed with v2m_call_answer_free(), whatever comes of it.
  */
 int v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer,
              v2m_error_t *error);
+
+/* Wipes it: it may hold a token. */
+void v2m_call_answer_free(v2m_call_answer_t *answer);
 
 /* Ends the calls and pauses that are under way; for a signal handler. */
 void v2m_call_interrupt(void);

@@ -10,6 +10,7 @@
 #include "v2m_cli.h"
 #include "v2m_parallel.h"
 #include "v2m_screen.h"
+#include "v2m_upload_client.h"
 
 /* What becomes of each word. */
 typedef struct {

@@ -1,10 +1,8 @@
 #include "v2m_jobs_client.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "v2m_call.h"
@@ -13,125 +11,6 @@
 #define V2M_CLIENT_POLL_FIRST_MS 200
 #define V2M_CLIENT_POLL_MOST_MS  2000
 #define V2M_CLIENT_PATH          4096
-
-
-void
-v2m_client_complain(const char *format, ...)
-{
-    va_list arguments;
-
-    v2m_screen_hide();
-    fputs("v2m: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    v2m_screen_unhide();
-}
-
-
-const char *
-v2m_client_text(const json_t *job, const char *name)
-{
-    const char *text;
-
-    text = json_string_value(json_object_get(job, name));
-
-    return text != NULL ? text : "";
-}
-
-
-/* What the service says of an error, and what follows from it. */
-static int
-v2m_client_refused(const v2m_call_answer_t *answer)
-{
-    json_t     *problem;
-    const char *detail;
-
-    problem = answer->text != NULL
-                  ? json_loadb(answer->text, answer->length, 0, NULL)
-                  : NULL;
-    detail = v2m_client_text(problem, "detail");
-
-    if (detail[0] != '\0') {
-        v2m_client_complain("%s", detail);
-    } else {
-        v2m_client_complain("the service answered with status %ld",
-                            answer->status);
-    }
-
-    json_decref(problem);
-
-    switch (answer->status) {
-    case 401:
-        return V2M_CLIENT_DENIED;
-
-    case 429:
-    case 503:
-        return V2M_CLIENT_AWAY;
-
-    default:
-        return V2M_CLIENT_FAILED;
-    }
-}
-
-
-/* One call; the path is put after the service's address.  *value: the JSON of
- * the answer; value may be NULL. */
-static int
-v2m_client_call(v2m_client_t *client, v2m_call_t *call, const char *path,
-                json_t **value)
-{
-    int               rc, result;
-    char             *url;
-    v2m_error_t       error;
-    v2m_call_answer_t answer;
-
-    if (client->account.token == NULL && call->email == NULL) {
-        v2m_client_complain("log in first: v2m login");
-        return V2M_CLIENT_DENIED;
-    }
-
-    if (asprintf(&url, "%s%s", client->account.url, path) < 0) {
-        v2m_client_complain("out of memory");
-        return V2M_CLIENT_FAILED;
-    }
-
-    call->url = url;
-    call->token = call->email == NULL ? client->account.token : NULL;
-
-    rc = v2m_call(call, &answer, &error);
-
-    if (rc != V2M_OK) {
-        v2m_client_complain("%s", error.text);
-        result = rc == V2M_UNAVAILABLE ? V2M_CLIENT_AWAY : V2M_CLIENT_FAILED;
-
-    } else if (answer.status / 100 != 2) {
-        result = v2m_client_refused(&answer);
-
-    } else {
-        result = V2M_CLIENT_DONE;
-
-        if (value != NULL) {
-            *value = json_loadb(answer.text != NULL ? answer.text : "",
-                                answer.length, 0, NULL);
-
-            if (*value == NULL) {
-                v2m_client_complain("the answer is not that of v2m");
-                result = V2M_CLIENT_FAILED;
-            }
-        }
-    }
-
-    if (answer.text != NULL) {
-        explicit_bzero(answer.text, answer.length);
-    }
-
-    free(answer.text);
-    free(url);
-
-    return result;
-}
 
 
 int
@@ -162,79 +41,6 @@ v2m_client_login(v2m_client_t *client, const char *email, const char *password)
     }
 
     return result;
-}
-
-
-static int
-v2m_client_key(char key[33])
-{
-    size_t        i;
-    unsigned char bytes[16];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t) sizeof(bytes)) {
-        return 0;
-    }
-
-    for (i = 0; i < sizeof(bytes); i++) {
-        sprintf(key + 2 * i, "%02x", bytes[i]);
-    }
-
-    return 1;
-}
-
-
-int
-v2m_client_upload(v2m_client_t *client, const char *path, json_t **job)
-{
-    int         result;
-    char        key[33], *name, *target;
-    FILE       *file;
-    v2m_call_t  call;
-    const char *slash;
-
-    file = fopen(path, "re");
-    if (file == NULL) {
-        v2m_client_complain("%s: %s", path, strerror(errno));
-        return V2M_CLIENT_FAILED;
-    }
-
-    slash = strrchr(path, '/');
-    slash = slash != NULL ? slash + 1 : path;
-    name = v2m_call_escape(slash);
-
-    if (name == NULL || !v2m_client_key(key)
-        || asprintf(&target, "/upload/%s%s%s", name,
-                    client->query[0] != '\0' ? "?" : "", client->query)
-               < 0)
-    {
-        v2m_client_complain("out of memory");
-        free(name);
-        fclose(file);
-        return V2M_CLIENT_FAILED;
-    }
-
-    memset(&call, 0, sizeof(call));
-    call.method = "PUT";
-    call.body = file;
-    call.key = key;
-    call.line = client->progress ? v2m_screen_begin(slash) : NULL;
-
-    result = v2m_client_call(client, &call, target, job);
-    v2m_screen_end(call.line);
-
-    free(target);
-    free(name);
-    fclose(file);
-
-    return result;
-}
-
-
-/* 24 hex digits; nothing else becomes part of an address or a file's name. */
-static int
-v2m_client_is_id(const char *text)
-{
-    return strlen(text) == 24 && strspn(text, "0123456789abcdefABCDEF") == 24;
 }
 
 

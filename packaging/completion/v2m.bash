@@ -17,7 +17,7 @@ _v2m() {
     done
 
     case $command in
-        convert | upload) options+=" $conversion --parallel=" ;;
+        convert | upload) options+=" $conversion --parallel= --resumable=" ;;
         download) options+=' --output= --parallel=' ;;
     esac
 

@@ -136,6 +136,7 @@ class Relay:
         self.tls = tls
         self.accepted = 0
         self.carried = {"up": 0, "down": 0}
+        self._most = None
         self._writers = set()
         self._tasks = set()
         self._bind(at[1])
@@ -163,7 +164,16 @@ class Relay:
         open, and new ones are accepted."""
         self._do(self._flow(False, directions or ("up", "down")))
 
+    def freeze_after(self, count):
+        """Freezes by itself once it has carried about so many bytes more to
+        the server."""
+        self._most = self.carried["up"] + count
+
+    def is_frozen(self):
+        return not self._flowing["up"].is_set()
+
     def thaw(self):
+        self._most = None
         self._do(self._flow(True, ("up", "down")))
 
     def close(self):
@@ -267,6 +277,8 @@ class Relay:
             writer.write(data)
             self.carried[direction] += len(data)
             await writer.drain()
+            if self._most is not None and self.carried["up"] >= self._most:
+                await self._flow(False, ("up", "down"))
         if writer.can_write_eof():
             writer.write_eof()
         else:
