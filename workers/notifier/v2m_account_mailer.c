@@ -36,7 +36,7 @@
 #define V2M_ACCOUNT_MAILER_NOTE_MOST_MS  5000
 
 /* For a mail under way, once told to stop. */
-#define V2M_ACCOUNT_MAILER_GRACE_MS 5000
+#define V2M_ACCOUNT_MAILER_GRACE_MS 3000
 
 /* ID of the Message-ID: the claim's owner, and what tells it from others */
 #define V2M_ACCOUNT_MAILER_ID(request)                                         \

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define V2M_SMTP_CONNECT_TIMEOUT_MS 10000
 
@@ -428,6 +429,24 @@ v2m_smtp_was_stale(v2m_smtp_client_t *client, CURLcode result, long reply)
 }
 
 
+/* What the server did not answer to, it may never answer to: libcurl would wait
+ * two minutes for that before it closes the connection. */
+static void
+v2m_smtp_abandon(v2m_smtp_client_t *client)
+{
+    curl_socket_t connection;
+
+    connection = CURL_SOCKET_BAD;
+
+    if (curl_easy_getinfo(client->curl, CURLINFO_ACTIVESOCKET, &connection)
+            == CURLE_OK
+        && connection != CURL_SOCKET_BAD)
+    {
+        shutdown(connection, SHUT_RDWR);
+    }
+}
+
+
 static int
 v2m_smtp_perform(v2m_smtp_client_t *client, v2m_error_t *error)
 {
@@ -455,6 +474,8 @@ v2m_smtp_perform(v2m_smtp_client_t *client, v2m_error_t *error)
         return v2m_error_set(error, code, "the mail server answered \"%s\"",
                              client->refusal);
     }
+
+    v2m_smtp_abandon(client);
 
     return v2m_error_set(error, code, "cannot send by the mail server: %s",
                          client->fault[0] != '\0' ? client->fault
