@@ -164,7 +164,7 @@ def test_gateway_and_notifier_share_the_key_of_webhooks(overlay):
     mounted = []
     for name in ("v2m-gateway", "v2m-notifier"):
         spec = overlay.find("Deployment", name)["spec"]["template"]["spec"]
-        settings = {entry["name"]: entry["value"]
+        settings = {entry["name"]: entry.get("value")
                     for entry in spec["containers"][0]["env"]}
         mounted.append((settings["V2M_WEBHOOK_KEY_FILE"], [
             volume for volume in spec["volumes"]
