@@ -47,8 +47,8 @@ stack_packages=(
 
 test_packages=(
     libcmocka-dev libtest-nginx-perl libhttp-message-perl perl
-    python3-pytest python3-pymongo python3-gridfs python3-bson python3-pika
-    python3-yaml python3-venv
+    python3-pytest python3-pytest-xdist python3-pymongo python3-gridfs
+    python3-bson python3-pika python3-yaml python3-venv
     chromium chromium-driver python3-selenium fonts-liberation
     nghttp2-client clang-format shellcheck cppcheck valgrind git openssl mandoc
     prometheus

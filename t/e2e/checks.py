@@ -33,7 +33,7 @@ def clip(seconds=1):
 CLIP = [(tone,) for tone in media.STEREO]  # what its MP3 holds
 
 
-LONG = 400  # seconds
+LONG = 240  # seconds
 
 
 @functools.cache

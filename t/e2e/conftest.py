@@ -25,6 +25,13 @@ import pika
 import pymongo
 import pytest
 
+# With pytest -n each of its workers has one of several stacks.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("V2M_E2E_ENV", "V2M_RUN", "V2M_PORT_BASE"):
+        if name in os.environ:
+            os.environ[name] = os.environ[name].split(":")[
+                int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))]
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("V2M_BUILD", "build/release")
 

@@ -83,8 +83,9 @@ def test_converter_at_any_moment(line):  # noqa: F811
 def test_notifier_at(stack, notifier, queue, address, mail_server,  # noqa: F811
                      point, mails):
     server = mail_server()
+    # a claim lasts for longer than these
     first = notifier(V2M_SMTP_URL=server.url, V2M_SMTP_TIMEOUT=1,
-                     v2m_test_point=point)
+                     V2M_WEBHOOK_TIMEOUT=1, v2m_test_point=point)
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
     points.killed(first)

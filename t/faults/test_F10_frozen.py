@@ -35,7 +35,9 @@ def test_converter(line):  # noqa: F811
 def test_notifier(stack, notifier, queue, address, mail_server):  # noqa: F811
     """With its claim, before the mail."""
     server = mail_server()
-    first = notifier(V2M_SMTP_URL=server.url, V2M_SMTP_TIMEOUT=1, V2M_JOBS=1,
+    # a claim lasts for longer than these
+    first = notifier(V2M_SMTP_URL=server.url, V2M_SMTP_TIMEOUT=1,
+                     V2M_WEBHOOK_TIMEOUT=1, V2M_JOBS=1,
                      v2m_test_point="claimed=stop")
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
