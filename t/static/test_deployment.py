@@ -4,9 +4,10 @@ other, and with what the programs read."""
 import re
 
 import pytest
+import yaml
 
 from deployment import IMAGES, OVERLAYS, Overlay, compose, name_of, ports
-from tree import files, read
+from tree import ROOT, files, read
 
 DOCUMENTED = set(re.findall(r"`([A-Z][A-Z0-9_]+)`",
                             read("docs/configuration.md")))
@@ -164,7 +165,7 @@ def test_gateway_and_notifier_share_the_key_of_webhooks(overlay):
     mounted = []
     for name in ("v2m-gateway", "v2m-notifier"):
         spec = overlay.find("Deployment", name)["spec"]["template"]["spec"]
-        settings = {entry["name"]: entry.get("value")
+        settings = {entry["name"]: entry["value"]
                     for entry in spec["containers"][0]["env"]}
         mounted.append((settings["V2M_WEBHOOK_KEY_FILE"], [
             volume for volume in spec["volumes"]
@@ -248,12 +249,33 @@ def test_compose_agrees_with_itself():
                 & set(what["services"][other]["networks"]), (name, other)
 
 
+def test_compose_for_accounts_goes_over_compose():
+    what = yaml.safe_load(read("docker/compose.accounts.yaml"))
+    made = set(re.findall(r"[\w-]+", read("docker/make-secrets")))
+    for name, service in what["services"].items():
+        assert name in compose()["services"]
+        assert all(map(documented, service.get("environment", {}))), name
+        for secret in service.get("secrets", []):
+            assert secret in what["secrets"] and secret in made, (name, secret)
+        for volume in service.get("volumes", []):
+            assert (ROOT / "docker" / volume.split(":")[0]).is_file(), volume
+
+
+def test_accounts_have_what_the_gateway_includes():
+    path = re.search(r"^include /etc/nginx/v2m/(\S+);$",
+                     read("docker/gateway/accounts.conf"), re.MULTILINE)[1]
+    assert (ROOT / "nginx-conf" / path).is_file()
+    assert f"nginx-conf/{path}" in IMAGES["v2m-gateway"].text
+
+
 def test_copies_are_equal():
     """Kustomize reads no file outside of its folder."""
     assert read("manifests/components/mongo/mongo-init.js") \
         == read("docker/mongo-init.js")
     assert read("manifests/components/rabbitmq/rabbitmq.conf") \
         == read("docker/rabbitmq.conf")
+    assert read("manifests/components/accounts/accounts.conf") \
+        == read("docker/gateway/accounts.conf")
     assert read("manifests/overlays/minikube/small.yaml") \
         == read("manifests/overlays/minikube-host/small.yaml")
 
