@@ -570,7 +570,10 @@ def far(name, audio, video):
     return media.ffmpeg(name, *inputs, *options)
 
 
-@pytest.mark.parametrize("name, audio, video", FAR_KINDS)
+@pytest.mark.parametrize("name, audio, video", [
+    pytest.param(*kind, marks=() if i % EVERY == 0 else
+                 pytest.mark.release_only)
+    for i, kind in enumerate(FAR_KINDS)])
 @pytest.mark.parametrize("rate", [-1, 44100])
 def test_cut_far_from_the_beginning(name, audio, video, rate):
     """It is what it would be if all was read: the part of the whole."""
