@@ -36,9 +36,11 @@ launch_service() {
 # The gateway: nginx with our module.
 
 write_nginx_conf() {
-    local root_user=
+    local root_user= accounts=
 
     ((EUID != 0)) || root_user="user root;"
+    [[ $V2M_ACCOUNTS == off ]] \
+        || accounts="include \"$top/nginx-conf/v2m-accounts.conf\";"
 
     cat >"$V2M_RUN/nginx.conf" <<EOF
 # Written by v2mctl for the local stack; nginx-conf/ has the configuration to
@@ -77,7 +79,7 @@ http {
         server_name localhost;
 
         include "$top/nginx-conf/v2m-locations.conf";
-        include "$top/nginx-conf/v2m-accounts.conf";
+        $accounts
     }
 }
 EOF

@@ -32,14 +32,10 @@ load_settings() {
     : "${V2M_PORT_BASE:=8080}"
     : "${V2M_BUILD:=build/release}"
     : "${V2M_NGINX:=nginx}"
-    : "${V2M_ACCOUNTS:=off}"
 
     [[ $V2M_PORT_BASE =~ ^[0-9]{4,5}$ ]] && ((V2M_PORT_BASE <= 65528)) \
         || die "V2M_PORT_BASE is \"$V2M_PORT_BASE\", but must be a port" \
                "between 1000 and 65528"
-
-    [[ $V2M_ACCOUNTS == on || $V2M_ACCOUNTS == off ]] \
-        || die "V2M_ACCOUNTS is \"$V2M_ACCOUNTS\", but must be on or off"
 
     [[ $V2M_BUILD == /* ]] || V2M_BUILD=$top/$V2M_BUILD
 
@@ -70,6 +66,15 @@ load_settings() {
     fi
     : "${MYSQL_PORT:=3306}" "${MYSQL_USER:=v2m}" "${MYSQL_DB:=auth}"
     : "${MYSQL_PASSWORD:=}"
+
+    # another MariaDB may have neither the table nor the user for it
+    if [[ -z ${V2M_ACCOUNTS:-} ]]; then
+        V2M_ACCOUNTS=on
+        ! mariadb_external || V2M_ACCOUNTS=off
+    fi
+    [[ $V2M_ACCOUNTS =~ ^(on|off|unmailed)$ ]] \
+        || die "V2M_ACCOUNTS is \"$V2M_ACCOUNTS\", but must be on, off or" \
+               "unmailed"
 
     if [[ -n ${JWT_SECRET:-} ]]; then
         ( umask 077 && printf '%s\n' "$JWT_SECRET" >"$V2M_RUN/secrets/jwt" )

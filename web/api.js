@@ -128,6 +128,29 @@ export async function signOut() {
     await ask("logout", { method: "POST", headers: { Authorization: authorization } });
 }
 
+// What there is beside signing in: {register, reset}.
+export async function offers() {
+    try {
+        const response = await ask("accounts.json");
+
+        return response.status === 200 ? await response.json() : {};
+    } catch {
+        return {};
+    }
+}
+
+const post = (path, content) => ask(path, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content),
+});
+
+// "register", or "reset" for a new password.
+export const askForLink = (what, email) => post(what === "reset" ? "password/reset" : what, { email });
+
+export const setPassword = (token, password) => post("password", { token, password });
+
+// Whether setting a password was refused for the link, and not for the password.
+export const isLinkGone = problem => problem.status === 403;
+
 export async function list(after) {
     const query = after ? `?limit=20&after=${after}` : "?limit=20";
 

@@ -1,13 +1,17 @@
 // The page: who is signed in sees uploads and jobs, everybody else the form.
 
+import * as accounts from "./accounts.js";
 import * as api from "./api.js";
-import { announce, find } from "./dom.js";
+import { announce, find, submitting } from "./dom.js";
 import * as jobs from "./jobs.js";
 import * as options from "./options.js";
 import * as uploads from "./uploads.js";
 
+const WORK_TITLE = "Video to MP3 – v2m";
+
 function showWork(focus) {
-    document.title = "Video to MP3 – v2m";
+    document.title = WORK_TITLE;
+    accounts.hide();
     find("sign-in").hidden = true;
     find("account").hidden = false;
     find("account-name").textContent = api.user();
@@ -24,38 +28,33 @@ function showSignIn(message = "") {
     uploads.clear();
     document.title = "Sign in – v2m";
     find("confirm").close();
+    accounts.hide();
     find("work").hidden = true;
     find("account").hidden = true;
     find("account-name").textContent = "";
     find("sign-in").hidden = false;
     find("sign-in-error").textContent = message;
+    find("sign-in-note").textContent = "";
     find("password").value = "";
 }
 
-async function signIn(event) {
+function signIn(event) {
     const error = find("sign-in-error");
-    const submit = event.target.querySelector("[type=submit]");
 
-    event.preventDefault();
-    if (submit.getAttribute("aria-busy") === "true") {
-        return;
-    }
-    submit.setAttribute("aria-busy", "true");
-    submit.textContent = "Signing in…";
-    error.textContent = "";
-    try {
-        await api.signIn(find("email").value.trim(), find("password").value,
-                         find("stay").checked);
-        find("password").value = "";
-        showWork(true);
-    } catch (problem) {
-        error.textContent = problem.status === 401
-            ? "E-mail or password is wrong." : problem.message;
-        find("password").select();
-    } finally {
-        submit.removeAttribute("aria-busy");
-        submit.textContent = "Sign in";
-    }
+    submitting(event, "Signing in…", async () => {
+        error.textContent = "";
+        find("sign-in-note").textContent = "";
+        try {
+            await api.signIn(find("email").value.trim(), find("password").value,
+                             find("stay").checked);
+            find("password").value = "";
+            showWork(true);
+        } catch (problem) {
+            error.textContent = problem.status === 401
+                ? "E-mail or password is wrong." : problem.message;
+            find("password").select();
+        }
+    });
 }
 
 async function signOut() {
@@ -73,6 +72,25 @@ async function signOut() {
     }
     showSignIn(message);
     announce("You are signed out");
+    find("sign-in-title").focus();
+}
+
+// A form about accounts is shown instead.
+function showAccounts() {
+    find("confirm").close();
+    find("work").hidden = true;
+    find("sign-in").hidden = true;
+}
+
+function leaveAccounts(note) {
+    if (api.signedIn()) {
+        document.title = WORK_TITLE;
+        find("work").hidden = false;
+        find("work-title").focus();
+        return;
+    }
+    showSignIn();
+    find("sign-in-note").textContent = note;
     find("sign-in-title").focus();
 }
 
@@ -144,3 +162,4 @@ if (api.restore()) {
 } else {
     showSignIn();
 }
+accounts.start(showAccounts, leaveAccounts);

@@ -39,6 +39,25 @@ export function button(text, about, image, onclick, kind = "") {
                    icon(image), element("span", {}, text));
 }
 
+// Does what a form is for, once at a time; its button tells of it meanwhile.
+export async function submitting(event, text, work) {
+    const submit = event.target.querySelector("[type=submit]");
+    const usual = submit.textContent;
+
+    event.preventDefault();
+    if (submit.getAttribute("aria-busy") === "true") {
+        return;
+    }
+    submit.setAttribute("aria-busy", "true");
+    submit.textContent = text;
+    try {
+        await work();
+    } finally {
+        submit.removeAttribute("aria-busy");
+        submit.textContent = usual;
+    }
+}
+
 // Tells a screen reader, without moving the focus.
 export function announce(text) {
     const status = find("status");

@@ -485,15 +485,25 @@ def stack():
         ctl("down")
 
 
+def without(stack, name):
+    runs = (stack.run / "pids" / name).exists()
+    if runs:
+        stack.stop(name)
+    yield
+    if runs:
+        stack.start(name)
+
+
 @pytest.fixture(scope="module")
 def no_other_sweep(stack):
     """For tests of a sweep: the stack's own would do what they wait for."""
-    runs = (stack.run / "pids" / "sweep").exists()
-    if runs:
-        stack.stop("sweep")
-    yield
-    if runs:
-        stack.start("sweep")
+    yield from without(stack, "sweep")
+
+
+@pytest.fixture(scope="module")
+def no_other_notifier(stack):
+    """For tests of requests about accounts: the stack's own would mail them."""
+    yield from without(stack, "notifier")
 
 
 class Broker(Stack):

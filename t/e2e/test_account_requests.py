@@ -45,7 +45,7 @@ class Accounts:
 
 
 @pytest.fixture
-def accounts(stack, mariadb, driver):
+def accounts(stack, mariadb, driver, no_other_notifier):
     """Starts drive_accounts as a database user; with no requests in the
     table."""
     started = []

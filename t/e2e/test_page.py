@@ -16,7 +16,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 import media
+from accounts import (  # noqa: F401, the fixtures
+    gateway, mailer, open_gateway, requests, token_of)
 from conftest import ROOT, wait_for
+from notices import notifier  # noqa: F401, a fixture
 from users import environment, mariadb, admin_password, user  # noqa: F401
 
 pytestmark = pytest.mark.release_only
@@ -125,6 +128,16 @@ class Page:
     def choose(self, *paths):
         self.driver.find_element(By.ID, "files").send_keys(
             "\n".join(str(path) for path in paths))
+
+    def tab_to(self, **wanted):
+        """Presses the tabulator until the focus is on what has such
+        attributes."""
+        for _ in range(30):
+            ActionChains(self.driver).send_keys(Keys.TAB).perform()
+            if all(value in self.focused(name.replace("_", "-"))
+                   for name, value in wanted.items()):
+                return
+        pytest.fail(f"the tabulator did not come to {wanted}")
 
     def check(self, name):
         """No rule of accessibility is broken, and nothing needs scrolling to
@@ -459,13 +472,7 @@ def test_upload_after_a_reload(page, stack, large, video):
 
 def test_keyboard(page, video):
     """All of it without a mouse."""
-    def tab_to(**wanted):
-        for _ in range(30):
-            ActionChains(page.driver).send_keys(Keys.TAB).perform()
-            if all(value in page.focused(name.replace("_", "-"))
-                   for name, value in wanted.items()):
-                return
-        pytest.fail(f"the tabulator did not come to {wanted}")
+    tab_to = page.tab_to
 
     def press(*keys):
         ActionChains(page.driver).send_keys(*keys).perform()
@@ -499,6 +506,95 @@ def test_keyboard(page, video):
     press(Keys.ENTER)
     wait_for(lambda: page.focused() == "sign-in-title")
     assert not page.complaints()
+
+
+def test_accounts(stack, browser, gateway, mailer, requests):
+    """From registering to signing in, and another password, by the keyboard."""
+    email = f"new-{uuid.uuid4().hex[:12]}@example.com"
+    page = Page(browser, gateway.url, email)
+    mailer(V2M_PUBLIC_URL=gateway.url)
+
+    def press(*keys):
+        ActionChains(browser).send_keys(*keys).perform()
+
+    def token(count):
+        mails = wait_for(lambda: [found for found in [stack.mails(email)]
+                                  if len(found) == count])[0]
+        return token_of(mails[-1], gateway.url)
+
+    def ask(text, title):
+        page.see("#sign-in button", text).send_keys(Keys.ENTER)
+        page.see("#ask h1", title)
+        wait_for(lambda: page.focused() == "ask-title")
+        page.tab_to(id="ask-email")
+        field = page.see("#ask-email")
+        field.clear()
+        field.send_keys("nobody", Keys.ENTER)
+        page.see("#ask-error", "address")
+        page.check(f"ask-{text.split()[0]}")
+        field.clear()
+        field.send_keys(email, Keys.ENTER)
+        page.see("#asked", email)
+        assert page.focused() == "asked-title"
+
+    def choose(secret, password):
+        browser.get(f"{gateway.url}/#password={secret}")
+        page.see("#set")
+        assert browser.current_url == f"{gateway.url}/"
+        assert page.focused() == "set-title"
+        page.tab_to(id="new-password")
+        press(password, Keys.ENTER)
+
+    ask("Create an account", "Create an account")
+    page.check("asked")
+    page.press("Back to signing in", "#asked")
+    assert page.focused() == "sign-in-title"
+
+    first = token(1)
+    choose(first, "short")
+    assert page.see("#set")  # as the browser says why
+    page.check("set")
+    page.see("#reveal").click()
+    assert page.see("#new-password").get_attribute("type") == "text"
+    page.see("#new-password").clear()
+    page.see("#new-password").send_keys(PASSWORD, Keys.ENTER)
+    page.see("#sign-in-note", "password is set")
+    page.check("set-done")
+    page.sign_in()
+    page.see("#jobs-none")
+    page.press("Sign out")
+
+    ask("Forgot your password?", "Reset your password")
+    second = token(2)
+    choose(first, PASSWORD)
+    page.see("#set-error", "not valid any more")
+    assert not page.all("#set-form")
+    page.check("set-gone")
+    browser.get("about:blank")
+    choose(second, PASSWORD + " 2")
+    page.see("#sign-in-note", "password is set")
+    page.sign_in(PASSWORD + " 2")
+    page.see("#jobs-none")
+
+    # as the mail for who has an account already has it
+    page.press("Sign out")
+    page.see("#sign-in")
+    browser.get(f"{gateway.url}/#reset")
+    page.see("#ask h1", "Reset your password")
+    assert not page.complaints(403, 422)
+
+
+def test_no_accounts(stack, browser, tmp_path):
+    """Where the service does not offer it, nothing of it is shown."""
+    with open_gateway(stack, tmp_path / "run", V2M_ACCOUNTS="off") as closed:
+        page = Page(browser, closed.url, None)
+        page.see("#sign-in")
+        browser.get(f"{closed.url}/#reset")
+        browser.execute_async_script(
+            "fetch('accounts.json').then(() => arguments[0]())")
+        assert len(page.all("#sign-in button")) == 1
+        assert not page.all("#ask")
+        assert not page.complaints()
 
 
 def test_the_api(page):
