@@ -91,8 +91,12 @@ ngx_http_v2m_body_take(ngx_http_request_t *r, ngx_http_v2m_body_t *body)
             return NGX_DECLINED;
         }
 
-        ngx_memcpy(body->bytes + body->length, b->pos, size);
-        ngx_explicit_memzero(b->pos, size);
+        /* the last one may have no memory */
+
+        if (size > 0) {
+            ngx_memcpy(body->bytes + body->length, b->pos, size);
+            ngx_explicit_memzero(b->pos, size);
+        }
 
         body->length += size;
         b->pos = b->last;

@@ -35,8 +35,13 @@ add_block_preprocessor(sub {
         unless defined $block->must_die || defined $block->bare;
 });
 
+our @addresses;
+
 # An address that nobody has.
-sub address { return 'test-' . unique() . '@example.com' }
+sub address {
+    push @addresses, 'test-' . unique() . '@example.com';
+    return $addresses[-1];
+}
 
 # post(PATH, FIELDS [, HEADER => VALUE...]): the response.
 sub post {
@@ -105,7 +110,12 @@ sub begin {
 
 run_tests();
 
-END { gateway_sql("DELETE FROM account_request WHERE email LIKE '%test-%'") }
+END {
+    local $?;
+    gateway_sql("DELETE FROM account_request WHERE email LIKE '%test-%'");
+    sql('DELETE FROM user WHERE email IN ('
+        . join(', ', map { "'$_'" } @addresses) . ')') if @addresses;
+}
 
 __DATA__
 
@@ -328,7 +338,6 @@ is(problem(post('/password', { token => $_, password => 'another one' })),
     for $token, $more;
 is(login($email, $password)->code, 200, 'nothing changed');
 is(requests($email), '', 'nothing is left');
-sql("DELETE FROM user WHERE email = '$email'");
 
 
 
@@ -353,7 +362,37 @@ is(sql("SELECT COUNT(*) FROM revoked WHERE what = 'user' AND name = '$user'"),
 
 
 
-=== TEST 10: links that are good for nothing
+=== TEST 10: S9, who logs in by the old password while it is reset
+--- main_config
+thread_pool v2m_login threads=4 max_queue=64;
+--- scenario
+my $user  = make_user($password);
+my $token = link_of(reset => $user);
+my $login = sub {
+    my $socket = connect_gateway();
+
+    print {$socket} "POST /login HTTP/1.1\r\nHost: localhost\r\n"
+        . 'Authorization: ' . basic($user, $password)
+        . "\r\nConnection: close\r\n\r\n";
+    $socket->flush;
+    return $socket;
+};
+
+my @logins = map { $login->() } 1 .. 6;
+my $reset  = begin('/password', { token => $token, password => 'another one' });
+push @logins, map { $login->() } 1 .. 6;
+
+is(read_response($reset)->code, 204, 'set');
+
+my @tokens = map { $_->content } grep { $_->code == 200 }
+    map { read_response($_) } @logins;
+ok(@tokens > 0, 'some came in time');
+is(join(' ', map { status($_) } @tokens), join(' ', ('401') x @tokens),
+    'none of which is good any more');
+
+
+
+=== TEST 11: links that are good for nothing
 --- scenario
 my $user = make_user($password);
 my $off  = make_user($password, disabled => 1);
@@ -384,7 +423,7 @@ is(sql("SELECT COUNT(*) FROM user WHERE email = '$gone'"), "0\n", 'nor here');
 
 
 
-=== TEST 11: an account whose address only looks like that of the link
+=== TEST 12: an account whose address only looks like that of the link
 --- scenario
 my $victim = make_user($password, email => "\xc3\xa4" . (my $rest = address()));
 
@@ -397,7 +436,7 @@ is(login($victim, $password)->code, 200, 'it is as it was');
 
 
 
-=== TEST 12: a link to register when there is an account by now
+=== TEST 13: a link to register when there is an account by now
 --- scenario
 my $email = address();
 my $token = link_of(register => uc $email);
@@ -411,10 +450,10 @@ is(status($old), 401, 'and the token of before is good no longer');
 
 
 
-=== TEST 13: passwords that are too short or too long, which cost no link
+=== TEST 14: passwords that are too short or too long, which cost no link
 --- scenario
-my $email  = make_user($password);
-my $token  = link_of(reset => $email);
+my $email  = address();
+my $token  = link_of(register => $email);
 my $length = '422 the password must have 8 characters or more, and at most '
     . '256 bytes';
 
@@ -433,7 +472,8 @@ is(post('/password', { token => $token, password => "\x{1f511}" x 64 })->code,
 is(login($email, "\xf0\x9f\x94\x91" x 64)->code, 200, 'and good');
 
 for my $new ("\x{e4}" x 8, ' ' x 8, ':12345678', "tab\tand\x01more") {
-    $token = link_of(reset => $email);
+    $email = address();
+    $token = link_of(register => $email);
     is(post('/password', { token => $token, password => $new })->code, 204,
         'whatever is in it');
     is(login($email, Encode::encode_utf8($new))->code, 200, 'and good');
@@ -441,7 +481,7 @@ for my $new ("\x{e4}" x 8, ' ' x 8, ':12345678', "tab\tand\x01more") {
 
 
 
-=== TEST 14: one link, and two of one address, used by many at once
+=== TEST 15: one link, and two of one address, used by many at once
 --- main_config
 thread_pool v2m_login threads=8 max_queue=64;
 --- scenario
@@ -461,13 +501,12 @@ for my $purpose ('register', 'reset') {
 
         my ($winner) = grep { $codes[$_ - 1] == 204 } 1 .. 8;
         is(login($email, "password $winner")->code, 200, 'whose password it is');
-        sql("DELETE FROM user WHERE email = '$email'");
     }
 }
 
 
 
-=== TEST 15: F17, the users' database is away, and a link good afterwards
+=== TEST 16: F17, the users' database is away, and a link good afterwards
 --- env eval
 $::relay
 --- scenario
@@ -495,7 +534,7 @@ is(login($user, 'another one')->code, 200, 'set');
 
 
 
-=== TEST 16: a table that is locked in the middle: all of it happens, or nothing
+=== TEST 17: a table that is locked in the middle: all of it happens, or nothing
 --- http_config
 v2m_backend_timeout 1s;
 --- scenario
@@ -524,7 +563,7 @@ is(login($user, 'another one')->code, 200, 'set');
 
 
 
-=== TEST 17: a full pool
+=== TEST 18: a full pool
 --- main_config
 thread_pool v2m_login threads=1 max_queue=1;
 --- env
@@ -542,7 +581,7 @@ is(scalar(grep { $_ == 204 } @codes), 1, 'one of the others was the first');
 
 
 
-=== TEST 18: clients that go away, before the body and while it is worked on
+=== TEST 19: clients that go away, before the body and while it is worked on
 --- scenario
 my $email = address();
 my $user  = make_user($password);
@@ -562,7 +601,23 @@ is(http(GET => '/healthz')->code, 200, 'all is well');
 
 
 
-=== TEST 19: the password needs the list of what is revoked
+=== TEST 20: S16, a body that does not come
+--- config
+client_body_timeout 200ms;
+location = /register { v2m_register; }
+--- scenario
+for my $part ('', '{"email":') {
+    my $socket = connect_gateway();
+
+    print {$socket} "POST /register HTTP/1.1\r\nHost: localhost\r\n"
+        . "Content-Type: $json\r\nContent-Length: 50\r\n\r\n$part";
+    $socket->flush;
+    is(read_response($socket), undef, 'the connection is closed');
+}
+
+
+
+=== TEST 21: the password needs the list of what is revoked
 --- bare
 --- config
 location = /password { v2m_password; }
@@ -572,7 +627,7 @@ location = /password { v2m_password; }
 
 
 
-=== TEST 20: how long a link is good
+=== TEST 22: how long a link is good
 --- config
 location = /register { v2m_register; v2m_register_age 59s; }
 --- must_die
@@ -581,7 +636,7 @@ location = /register { v2m_register; v2m_register_age 59s; }
 
 
 
-=== TEST 21: how long a link is good, at most
+=== TEST 23: how long a link is good, at most
 --- config
 location = /password/reset { v2m_password_reset; v2m_reset_age 31d; }
 --- must_die
@@ -590,7 +645,7 @@ location = /password/reset { v2m_password_reset; v2m_reset_age 31d; }
 
 
 
-=== TEST 22: what is shipped
+=== TEST 24: what is shipped
 --- config eval
 $::shipped
 --- scenario
@@ -598,7 +653,7 @@ is(post('/register', { email => address() })->code, 202, 'register');
 
 
 
-=== TEST 23: nothing of it without the directives
+=== TEST 25: nothing of it without the directives
 --- config
 --- scenario
 is(post($_, {})->code, 404, $_) for '/register', '/password/reset', '/password';
