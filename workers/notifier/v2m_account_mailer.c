@@ -92,23 +92,46 @@ v2m_account_mailer_log(v2m_log_level_t              level,
 }
 
 
-typedef int (*v2m_account_mailer_note_pt)(v2m_database_t              *users,
-                                          const v2m_account_request_t *request,
-                                          v2m_error_t                 *error);
+/* What became of a request. */
+typedef enum {
+    V2M_ACCOUNT_MAILER_SENT,
+    V2M_ACCOUNT_MAILER_DROPPED,
+    V2M_ACCOUNT_MAILER_PUT_OFF
+} v2m_account_mailer_end_t;
 
 
-/* Notes what became of it, however long the database is away: the mail would be
- * sent once more. */
+static int
+v2m_account_mailer_write(v2m_database_t              *users,
+                         const v2m_account_request_t *request,
+                         v2m_account_mailer_end_t end, int64_t delay_s,
+                         v2m_error_t *error)
+{
+    switch (end) {
+    case V2M_ACCOUNT_MAILER_SENT:
+        return v2m_accounts_sent(users, request, error);
+
+    case V2M_ACCOUNT_MAILER_DROPPED:
+        return v2m_accounts_drop(users, request, error);
+
+    default:
+        return v2m_accounts_put_off(users, request, delay_s, error);
+    }
+}
+
+
+/* Notes what became of it, however long the database is away: else the mail
+ * would be sent once more, or late, when the claim has ended by itself. */
 static void
 v2m_account_mailer_note(v2m_account_mailer_t        *mailer,
                         const v2m_account_request_t *request,
-                        v2m_account_mailer_note_pt   note)
+                        v2m_account_mailer_end_t end, int64_t delay_s)
 {
     int         i, rc;
     v2m_error_t error;
 
     for (i = 0;; i++) {
-        rc = note(mailer->options->users, request, &error);
+        rc = v2m_account_mailer_write(mailer->options->users, request, end,
+                                      delay_s, &error);
 
         if (rc != V2M_UNAVAILABLE
             || !v2m_patience_sleep(
@@ -127,21 +150,13 @@ v2m_account_mailer_note(v2m_account_mailer_t        *mailer,
 }
 
 
-/* Where that does not work, the claim ends by itself. */
 static void
 v2m_account_mailer_put_off(v2m_account_mailer_t        *mailer,
                            const v2m_account_request_t *request,
                            int64_t                      delay_s)
 {
-    v2m_error_t error;
-
-    if (v2m_accounts_put_off(mailer->options->users, request, delay_s, &error)
-        != V2M_OK)
-    {
-        v2m_account_mailer_log(V2M_LOG_WARNING, request,
-                               "cannot note that it was put off: %s",
-                               error.text);
-    }
+    v2m_account_mailer_note(mailer, request, V2M_ACCOUNT_MAILER_PUT_OFF,
+                            delay_s);
 }
 
 
@@ -201,7 +216,7 @@ v2m_account_mailer_not_sent(v2m_account_mailer_t  *mailer,
         v2m_metrics_count(V2M_METRICS_ACCOUNT_REFUSED);
         v2m_account_mailer_log(V2M_LOG_WARNING, request, "mail not sent: %s",
                                error->text);
-        v2m_account_mailer_note(mailer, request, v2m_accounts_drop);
+        v2m_account_mailer_note(mailer, request, V2M_ACCOUNT_MAILER_DROPPED, 0);
         return;
 
     case V2M_CONFLICT:
@@ -292,7 +307,7 @@ v2m_account_mailer_send(v2m_account_mailer_t  *mailer,
     mailer->aways = 0;
     v2m_metrics_count(V2M_METRICS_ACCOUNT_SENT);
     v2m_account_mailer_log(V2M_LOG_INFO, request, "mail sent");
-    v2m_account_mailer_note(mailer, request, v2m_accounts_sent);
+    v2m_account_mailer_note(mailer, request, V2M_ACCOUNT_MAILER_SENT, 0);
 }
 
 
@@ -373,7 +388,7 @@ v2m_account_mailer_handle(v2m_account_mailer_t  *mailer,
     v2m_account_mailer_log(V2M_LOG_INFO, request,
                            "no mail: there is no "
                            "account that it is for");
-    v2m_account_mailer_note(mailer, request, v2m_accounts_drop);
+    v2m_account_mailer_note(mailer, request, V2M_ACCOUNT_MAILER_DROPPED, 0);
 }
 
 
