@@ -132,6 +132,7 @@ sub is_stored {
         $job && ($job->{published}[1] || !$published) && $job;
     }, "the record of job $id");
     my %options = %{ $expected{options} // {} };
+    my $trace   = $job->{traceparent} // [];
 
     main::ok($job->{created}[1] <= $job->{updated}[1], 'updated is after created');
     delete @$job{qw(created updated)};
@@ -147,6 +148,9 @@ sub is_stored {
         options   => [document =>
             { map { $_ => [int64 => $options{$_}] } keys %options }],
         defined $name ? (name => [str => $name]) : (),
+        traceparent => ($trace->[1] // '')
+            =~ /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+            ? [str => $trace->[1]] : 'a traceparent',
     }, "the job's record");
 
     my @messages = messages();
@@ -156,9 +160,9 @@ sub is_stored {
 
     my $body = JSON::PP->new->decode($messages[0]{body});
 
-    main::is_deeply({ %$body{qw(video_fid mp3_fid username)} },
-        { video_fid => $id, mp3_fid => undef, username => $expected{owner} },
-        'the message');
+    main::is_deeply({ %$body{qw(video_fid mp3_fid username traceparent)} },
+        { video_fid => $id, mp3_fid => undef, username => $expected{owner},
+            traceparent => $trace->[1] }, 'the message');
     main::is($messages[0]{delivery_mode}, 2, 'it is persistent');
     main::is($messages[0]{message_id}, $id, "its id is the job's");
     main::is($messages[0]{content_type}, 'application/json', 'its type');
