@@ -169,13 +169,18 @@ def clean(usernames, files):
 
 
 def messages(queue):
-    """Takes all messages from the queue."""
+    """Takes all messages from the queue; it may not be there yet."""
     taken = []
     connection = pika.BlockingConnection(
         pika.URLParameters(os.environ["V2M_TEST_AMQP_URL"]))
     channel = connection.channel()
     while True:
-        method, properties, body = channel.basic_get(queue, auto_ack=True)
+        try:
+            method, properties, body = channel.basic_get(queue, auto_ack=True)
+        except pika.exceptions.ChannelClosedByBroker as error:
+            if error.reply_code != 404:
+                raise
+            break
         if method is None:
             break
         taken.append({
