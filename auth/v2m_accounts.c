@@ -341,7 +341,8 @@ v2m_accounts_look(v2m_database_t *users, v2m_account_request_t *request,
     if (rc != V2M_OK || account.disabled < 0) {
         request->state = V2M_ACCOUNT_UNKNOWN;
 
-    } else if (account.disabled || strcasecmp(account.email, request->email)) {
+    } else if (account.disabled
+               || strcasecmp(account.email, request->email) != 0) {
         request->state = V2M_ACCOUNT_DISABLED;
 
     } else {

@@ -158,8 +158,6 @@ v2m_revocations_next(v2m_revocations_t *revocations)
 {
     v2m_revocation_t *grown;
 
-    grown = revocations->list;
-
     /* a power of two is full */
 
     if ((revocations->count & (revocations->count - 1)) == 0) {
