@@ -43,11 +43,11 @@ SANITIZER_EXIT = 99
 
 
 def pytest_collection_modifyitems(items):
-    """Each test runs with one of the builds at least."""
+    """What has none of the marks runs with the sanitizers."""
     for item in items:
         if item.get_closest_marker("release_only") \
-                and item.get_closest_marker("sanitized_only"):
-            raise pytest.UsageError(f"{item.nodeid} is left out everywhere")
+                and item.get_closest_marker("both"):
+            raise pytest.UsageError(f"{item.nodeid} is marked twice")
 
 
 def wait_for(predicate, timeout=20.0, interval=0.05, what=None):

@@ -64,7 +64,6 @@ def test_what_is_mailed(requests, mailer, mail_server, user, address):
     assert program.log.count(": mail sent") == len(server.mails) == 3
 
 
-@pytest.mark.sanitized_only
 def test_put_off(requests, mailer, mail_server, address):
     """F15: each try has a new token and a new Message-ID, and the last one's
     counts."""
@@ -86,7 +85,6 @@ def test_put_off(requests, mailer, mail_server, address):
                              '"451 later", next in') == 2
 
 
-@pytest.mark.sanitized_only
 def test_refused(requests, mailer, mail_server, address):
     """F15: for good; no token is left, and others are mailed."""
     server = mail_server()
@@ -103,7 +101,6 @@ def test_refused(requests, mailer, mail_server, address):
         == 1
 
 
-@pytest.mark.sanitized_only
 def test_servers_away(stack, requests, mailer, mail_server, relay, address):
     """F15, F17: mail server and database may be away at the start and later."""
     server = mail_server()
@@ -129,7 +126,6 @@ def test_servers_away(stack, requests, mailer, mail_server, relay, address):
         [address, f"second-{address}"])
 
 
-@pytest.mark.sanitized_only
 def test_database_away_after_the_mail(stack, requests, mailer, mail_server,
                                       relay, address):
     """F17: that it was sent is noted when the database is back."""
@@ -146,7 +142,6 @@ def test_database_away_after_the_mail(stack, requests, mailer, mail_server,
     assert made["digest"] == digest(token_of(parse(server.mails[0])))
 
 
-@pytest.mark.sanitized_only
 @pytest.mark.parametrize("point", ["account-token", "account-sent"])
 def test_killed(requests, mailer, mail_server, address, point):
     """Between storing the token and sending, or before it is noted: there is
@@ -167,7 +162,6 @@ def test_killed(requests, mailer, mail_server, address, point):
     assert len({mail["Message-ID"] for mail in mails}) == len(mails)
 
 
-@pytest.mark.sanitized_only
 def test_told_to_stop(requests, mailer, mail_server, address):
     """F18: a mail server that hangs does not keep it, and the request is due
     at once."""
@@ -181,7 +175,6 @@ def test_told_to_stop(requests, mailer, mail_server, address):
     assert int(row["wait"]) <= 0 and row["tries"] == "0"
 
 
-@pytest.mark.sanitized_only
 def test_several(requests, mailer, mail_server, address):
     """F10: three notifiers send one mail for each request."""
     server = mail_server()

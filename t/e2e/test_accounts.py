@@ -183,7 +183,6 @@ def test_servers_away(stack, relay, requests, mailer, tmp_path, address):
         assert login(gateway.url, address, PASSWORD).status == 200
 
 
-@pytest.mark.sanitized_only
 def test_notifier_killed(stack, visitor, mailer, requests, address):
     """Between storing the token and sending: there is another mail, and its
     link works."""

@@ -196,7 +196,6 @@ def test_header_beyond_the_first_chunk(line, header):
 # Killed and told to stop
 
 
-@pytest.mark.sanitized_only
 def test_killed_while_converting(line):
     """F9: one MP3, one mail, and nothing of the first attempt."""
     first = line.converter()
@@ -213,7 +212,6 @@ def test_killed_while_converting(line):
     line.over(job)
 
 
-@pytest.mark.sanitized_only
 def test_killed_before_it_could_tell(line, relay):
     """F9: the MP3 is made and in the record, but the broker knows nothing: it
     is not made again."""
@@ -232,7 +230,6 @@ def test_killed_before_it_could_tell(line, relay):
     line.over(job)
 
 
-@pytest.mark.sanitized_only
 def test_stopped_while_converting(line):
     """F18: it finishes what it is at, and takes nothing new."""
     first = line.converter(V2M_JOBS=1)
@@ -248,7 +245,6 @@ def test_stopped_while_converting(line):
     line.over(line.end(job_id), line.end(other_id))
 
 
-@pytest.mark.sanitized_only
 def test_stopped_without_time(line):
     """F18: it gives back what it is at; a store too slow to clean up in time
     makes it fail."""
@@ -267,7 +263,6 @@ def test_stopped_without_time(line):
 # The child
 
 
-@pytest.mark.sanitized_only
 def test_child_killed(line):
     converter = line.converter()
     job_id = line.put(checks.long_clip())
@@ -282,7 +277,6 @@ def test_child_killed(line):
     line.over(job)
 
 
-@pytest.mark.sanitized_only
 def test_child_killed_again_and_again(line):
     converter = line.converter(V2M_ATTEMPTS=2)
     job_id = line.put(checks.long_clip())
@@ -316,7 +310,6 @@ def test_child_crashes(line, number, word):
     line.over()
 
 
-@pytest.mark.sanitized_only
 def test_child_stands_still(line):
     converter = line.converter(V2M_STALL_LIMIT=2)
     job_id = line.put(checks.long_clip())
@@ -330,7 +323,6 @@ def test_child_stands_still(line):
     line.over()
 
 
-@pytest.mark.sanitized_only
 def test_time_limit(line):
     """S19: however much there is to decode."""
     converter = line.converter(V2M_TIME_LIMIT=1, V2M_THREADS=1)
@@ -359,7 +351,6 @@ while True:
 """
 
 
-@pytest.mark.sanitized_only
 def test_shows_that_it_lives(line, tmp_path):
     """A conversion that stays at one percent for long is not lost: the sweep
     would begin another one, and in the end fail the job."""
@@ -382,7 +373,6 @@ def test_shows_that_it_lives(line, tmp_path):
 # The same message, more than once
 
 
-@pytest.mark.sanitized_only
 def test_delivered_twice_to_two(line):
     """F10: one result."""
     first, second = (line.converter(V2M_JOBS=1) for _ in range(2))
@@ -396,7 +386,6 @@ def test_delivered_twice_to_two(line):
     line.end(job_id)
 
 
-@pytest.mark.sanitized_only
 def test_delivered_twice_to_one(line):
     line.converter(V2M_JOBS=2)
     job_id = line.put(checks.long_clip(), times=2)
@@ -404,7 +393,6 @@ def test_delivered_twice_to_one(line):
     line.end(job_id)
 
 
-@pytest.mark.sanitized_only
 def test_delivered_again_later(line):
     converter = line.converter()
     job_id = line.put()
@@ -416,7 +404,6 @@ def test_delivered_again_later(line):
     assert checks.attempts(converter.log, job_id) == 1
 
 
-@pytest.mark.sanitized_only
 def test_asleep_while_another_converts(line, relay):
     """F10: a converter whose connection broke while it was paused wakes up
     when the job is done: its MP3 is not taken, and does not stay."""
@@ -449,7 +436,6 @@ def impatient(way):
     return f"{way.url}?serverSelectionTimeoutMS=500"
 
 
-@pytest.mark.sanitized_only
 def test_broker_away_while_converting(line, relay):
     way = relay(line.stack.env["V2M_AMQP_URL"])
     converter = line.converter(V2M_AMQP_URL=way.url)
@@ -463,7 +449,6 @@ def test_broker_away_while_converting(line, relay):
     line.over(job)
 
 
-@pytest.mark.sanitized_only
 def test_store_away_while_converting(line, relay):
     way = relay(line.stack.env["V2M_MONGO_URI"])
     converter = line.converter(V2M_MONGO_URI=impatient(way))
@@ -478,7 +463,6 @@ def test_store_away_while_converting(line, relay):
     line.over(job)
 
 
-@pytest.mark.sanitized_only
 def test_store_away_for_longer_than_all_attempts(line, relay):
     """An outage of the store uses up no attempts: it says nothing about the
     message."""
@@ -503,7 +487,6 @@ def silent(way):
     wait_for(same, interval=0.3)
 
 
-@pytest.mark.sanitized_only
 def test_store_away_when_it_fails(line, relay):
     """The reason is not lost when it cannot be recorded at once."""
     way = relay(line.stack.env["V2M_MONGO_URI"])
@@ -521,7 +504,6 @@ def test_store_away_when_it_fails(line, relay):
     line.over()
 
 
-@pytest.mark.sanitized_only
 def test_answer_to_the_commit_lost(line, relay):
     """The MP3 is the job's, but the converter was not told so: it must not
     take its own work for another's."""
@@ -541,7 +523,6 @@ def test_answer_to_the_commit_lost(line, relay):
     line.over(job)
 
 
-@pytest.mark.sanitized_only
 def test_stopped_while_the_store_is_away(line, relay):
     way = relay(line.stack.env["V2M_MONGO_URI"])
     way.refuse()

@@ -18,6 +18,8 @@ import media
 from client import Client, add_user
 from conftest import wait_for
 
+pytestmark = pytest.mark.both
+
 
 @dataclasses.dataclass
 class Kind:

@@ -13,8 +13,6 @@ from notices import (  # noqa: F401, the fixtures
     mail_server, make_job, message, notifier, now)
 
 # they wait, mostly; once is enough
-pytestmark = pytest.mark.sanitized_only
-
 
 def test_temporary_refusal(stack, notifier, queue, address, mail_server):
     """F15"""

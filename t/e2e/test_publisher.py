@@ -9,8 +9,6 @@ import pytest
 from conftest import wait_for
 
 # they wait, mostly; once is enough
-pytestmark = pytest.mark.sanitized_only
-
 
 class Publisher:
     """The program drive_publisher."""

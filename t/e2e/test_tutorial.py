@@ -24,6 +24,8 @@ from client import Client, add_user
 from conftest import wait_for
 from local import local_stack
 
+pytestmark = pytest.mark.both
+
 
 class Queues:
     """A pair of queues as the tutorial has them made: durable, classic,

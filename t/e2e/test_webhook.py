@@ -16,8 +16,6 @@ from notices import (  # noqa: F401, the fixtures
     hook_server, make_job, message, notifier, now)
 
 # they wait, mostly; once is enough
-pytestmark = pytest.mark.sanitized_only
-
 KEY = "key-for-webhooks-of-32-bytes-ok!"
 OLD_KEY = "the-key-before-it-of-32-bytes-ok"
 

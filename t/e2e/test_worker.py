@@ -10,8 +10,6 @@ import pytest
 from conftest import wait_for
 
 # they wait, mostly; once is enough
-pytestmark = pytest.mark.sanitized_only
-
 
 class Worker:
     """The program drive_worker."""
