@@ -11,6 +11,7 @@
 #include "v2m_pkey.h"
 
 #define V2M_ACCOUNTS_NUMBER 24 /* digits of a number, and more */
+#define V2M_ACCOUNTS_VALUES 2  /* that a change of a request has, at most */
 
 #define V2M_ACCOUNTS_TOKEN_BYTES 32
 #define V2M_ACCOUNTS_OWNER_BYTES 16
@@ -383,23 +384,34 @@ v2m_accounts_claim(v2m_database_t *users, int64_t lease,
 }
 
 
-/* Runs an UPDATE whose last two values are for "id = ? AND owner = ?". */
+/* Runs an UPDATE with so many values and "id = ? AND owner = ?" after them. */
 static int
-v2m_accounts_change(v2m_database_t *users, v2m_database_statement_t *query,
-                    const char **values, const v2m_account_request_t *request,
-                    v2m_error_t *error)
+v2m_accounts_change(v2m_database_t *users, const char *sql,
+                    const char *const *values, size_t count,
+                    const v2m_account_request_t *request, v2m_error_t *error)
 {
-    int  rc;
-    char id[V2M_ACCOUNTS_NUMBER];
+    int                      rc;
+    char                     id[V2M_ACCOUNTS_NUMBER];
+    size_t                   i;
+    const char              *all[V2M_ACCOUNTS_VALUES + 2];
+    v2m_database_statement_t query = {
+        .sql = sql,
+        .values = all,
+        .count = count + 2,
+    };
 
     v2m_accounts_number(id, request->id);
-    values[query->count - 2] = id;
-    values[query->count - 1] = request->owner;
-    query->values = values;
 
-    rc = v2m_database_run(users, query, error);
+    for (i = 0; i < count; i++) {
+        all[i] = values[i];
+    }
 
-    if (rc == V2M_OK && query->matched == 0) {
+    all[count] = id;
+    all[count + 1] = request->owner;
+
+    rc = v2m_database_run(users, &query, error);
+
+    if (rc == V2M_OK && query.matched == 0) {
         rc = v2m_error_set(error, V2M_CONFLICT,
                            "the request is in somebody else's hands by now");
     }
@@ -413,15 +425,9 @@ v2m_accounts_make_token(v2m_database_t              *users,
                         const v2m_account_request_t *request,
                         char token[V2M_ACCOUNTS_TOKEN + 1], v2m_error_t *error)
 {
-    int                      rc;
-    char                     digest[2 * V2M_DIGEST_SIZE + 1];
-    const char              *values[] = { digest, NULL, NULL };
-    v2m_database_statement_t query = {
-        .sql = "UPDATE account_request SET digest = ?, "
-               "token_until = UNIX_TIMESTAMP() + lifetime "
-               "WHERE id = ? AND owner = ?",
-        .count = 3,
-    };
+    int         rc;
+    char        digest[2 * V2M_DIGEST_SIZE + 1];
+    const char *values[] = { digest };
 
     rc = v2m_accounts_random(V2M_ACCOUNTS_TOKEN_BYTES, token, error);
 
@@ -430,7 +436,11 @@ v2m_accounts_make_token(v2m_database_t              *users,
     }
 
     if (rc == V2M_OK) {
-        rc = v2m_accounts_change(users, &query, values, request, error);
+        rc = v2m_accounts_change(users,
+                                 "UPDATE account_request SET digest = ?, "
+                                 "token_until = UNIX_TIMESTAMP() + lifetime "
+                                 "WHERE id = ? AND owner = ?",
+                                 values, 1, request, error);
     }
 
     if (rc != V2M_OK) {
@@ -445,15 +455,11 @@ int
 v2m_accounts_sent(v2m_database_t *users, const v2m_account_request_t *request,
                   v2m_error_t *error)
 {
-    const char              *values[] = { NULL, NULL };
-    v2m_database_statement_t query = {
-        .sql = "UPDATE account_request SET waiting = NULL, owner = NULL, "
-               "expires = UNIX_TIMESTAMP() + lifetime "
-               "WHERE id = ? AND owner = ?",
-        .count = 2,
-    };
-
-    return v2m_accounts_change(users, &query, values, request, error);
+    return v2m_accounts_change(
+        users,
+        "UPDATE account_request SET waiting = NULL, owner = NULL, "
+        "expires = UNIX_TIMESTAMP() + lifetime WHERE id = ? AND owner = ?",
+        NULL, 0, request, error);
 }
 
 
@@ -462,20 +468,17 @@ v2m_accounts_put_off(v2m_database_t              *users,
                      const v2m_account_request_t *request, int64_t delay,
                      v2m_error_t *error)
 {
-    char                     seconds[V2M_ACCOUNTS_NUMBER];
-    char                     tries[V2M_ACCOUNTS_NUMBER];
-    const char              *values[] = { seconds, tries, NULL, NULL };
-    v2m_database_statement_t query = {
-        .sql = "UPDATE account_request SET due = UNIX_TIMESTAMP() + ?, "
-               "tries = ?, owner = NULL, owner_until = 0 "
-               "WHERE id = ? AND owner = ?",
-        .count = 4,
-    };
+    char        seconds[V2M_ACCOUNTS_NUMBER], tries[V2M_ACCOUNTS_NUMBER];
+    const char *values[] = { seconds, tries };
 
     v2m_accounts_number(seconds, delay);
     v2m_accounts_number(tries, request->tries);
 
-    return v2m_accounts_change(users, &query, values, request, error);
+    return v2m_accounts_change(
+        users,
+        "UPDATE account_request SET due = UNIX_TIMESTAMP() + ?, tries = ?, "
+        "owner = NULL, owner_until = 0 WHERE id = ? AND owner = ?",
+        values, 2, request, error);
 }
 
 
@@ -483,15 +486,12 @@ int
 v2m_accounts_drop(v2m_database_t *users, const v2m_account_request_t *request,
                   v2m_error_t *error)
 {
-    const char              *values[] = { NULL, NULL };
-    v2m_database_statement_t query = {
-        .sql = "UPDATE account_request SET waiting = NULL, owner = NULL, "
-               "digest = NULL, expires = UNIX_TIMESTAMP() + lifetime "
-               "WHERE id = ? AND owner = ?",
-        .count = 2,
-    };
-
-    return v2m_accounts_change(users, &query, values, request, error);
+    return v2m_accounts_change(
+        users,
+        "UPDATE account_request SET waiting = NULL, owner = NULL, "
+        "digest = NULL, expires = UNIX_TIMESTAMP() + lifetime "
+        "WHERE id = ? AND owner = ?",
+        NULL, 0, request, error);
 }
 
 

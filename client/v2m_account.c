@@ -171,13 +171,21 @@ v2m_account_forget(v2m_error_t *error)
 
 
 void
-v2m_account_free(v2m_account_t *account)
+v2m_account_wipe(v2m_account_t *account)
 {
     if (account->token != NULL) {
         explicit_bzero(account->token, strlen(account->token));
     }
 
-    free(account->url);
     free(account->token);
+    account->token = NULL;
+}
+
+
+void
+v2m_account_free(v2m_account_t *account)
+{
+    v2m_account_wipe(account);
+    free(account->url);
     memset(account, 0, sizeof(*account));
 }

@@ -27,7 +27,10 @@ int v2m_account_save(const v2m_account_t *account, v2m_error_t *error);
 /* Removes what was kept; nothing there is no error. */
 int v2m_account_forget(v2m_error_t *error);
 
-/* Wipes the token. */
+/* Wipes and frees the token; there is none then. */
+void v2m_account_wipe(v2m_account_t *account);
+
+/* Wipes the token, and frees all. */
 void v2m_account_free(v2m_account_t *account);
 
 #endif /* V2M_ACCOUNT_H */

@@ -276,7 +276,8 @@ v2m_call_prepare(v2m_call_state_t *state, v2m_error_t *error)
     curl_easy_setopt(curl, CURLOPT_URL, call->url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
-    curl_easy_setopt(curl, CURLOPT_NOBODY, strcmp(call->method, "HEAD") == 0);
+    curl_easy_setopt(curl, CURLOPT_NOBODY,
+                     strcmp(call->method, "HEAD") == 0 ? 1L : 0L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, state->headers);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "v2m");
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, state->fault);

@@ -30,6 +30,7 @@ v2m_client_login(v2m_client_t *client, const char *email, const char *password)
 
     if (result == V2M_CLIENT_DONE) {
         token = v2m_client_text(answer, "access_token");
+        v2m_account_wipe(&client->account);
         client->account.token = token[0] != '\0' ? strdup(token) : NULL;
 
         if (client->account.token == NULL) {

@@ -50,7 +50,7 @@ test_packages=(
     python3-pytest python3-pytest-xdist python3-pymongo python3-gridfs
     python3-bson python3-pika python3-yaml python3-venv
     chromium chromium-driver python3-selenium fonts-liberation
-    nghttp2-client clang-format shellcheck cppcheck valgrind git openssl mandoc
+    nghttp2-client clang-format shellcheck cppcheck valgrind git openssl mandoc jq
     prometheus
 )
 

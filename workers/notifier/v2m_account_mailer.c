@@ -92,6 +92,21 @@ v2m_account_mailer_log(v2m_log_level_t              level,
 }
 
 
+/* Logs that the database is away, or refuses us: not every attempt, only what
+ * is new. */
+static void
+v2m_account_mailer_tell(v2m_account_mailer_t *mailer, const v2m_error_t *error)
+{
+    if (strcmp(error->text, mailer->trouble.text) != 0) {
+        v2m_log(error->code == V2M_UNAVAILABLE ? V2M_LOG_WARNING
+                                               : V2M_LOG_ERROR,
+                NULL, "mails about accounts wait for the users' database: %s",
+                error->text);
+        mailer->trouble = *error;
+    }
+}
+
+
 /* What became of a request. */
 typedef enum {
     V2M_ACCOUNT_MAILER_SENT,
@@ -133,11 +148,16 @@ v2m_account_mailer_note(v2m_account_mailer_t        *mailer,
         rc = v2m_account_mailer_write(mailer->options->users, request, end,
                                       delay_s, &error);
 
-        if (rc != V2M_UNAVAILABLE
-            || !v2m_patience_sleep(
-                v2m_pause_ms(i, V2M_ACCOUNT_MAILER_NOTE_FIRST_MS,
-                             V2M_ACCOUNT_MAILER_NOTE_MOST_MS),
-                v2m_account_mailer_late))
+        if (rc != V2M_UNAVAILABLE) {
+            break;
+        }
+
+        v2m_account_mailer_tell(mailer, &error);
+
+        if (!v2m_patience_sleep(v2m_pause_ms(i,
+                                             V2M_ACCOUNT_MAILER_NOTE_FIRST_MS,
+                                             V2M_ACCOUNT_MAILER_NOTE_MOST_MS),
+                                v2m_account_mailer_late))
         {
             break;
         }
@@ -392,20 +412,10 @@ v2m_account_mailer_handle(v2m_account_mailer_t  *mailer,
 }
 
 
-/* The database is away, or refuses us. */
 static void
 v2m_account_mailer_wait(v2m_account_mailer_t *mailer, const v2m_error_t *error)
 {
-    /* not every attempt, only what is new */
-
-    if (strcmp(error->text, mailer->trouble.text) != 0) {
-        v2m_log(error->code == V2M_UNAVAILABLE ? V2M_LOG_WARNING
-                                               : V2M_LOG_ERROR,
-                NULL, "mails about accounts wait for the users' database: %s",
-                error->text);
-        mailer->trouble = *error;
-    }
-
+    v2m_account_mailer_tell(mailer, error);
     v2m_patience_sleep(v2m_pause_ms(mailer->waits++,
                                     V2M_ACCOUNT_MAILER_AWAY_FIRST_MS,
                                     V2M_ACCOUNT_MAILER_AWAY_MOST_MS),
