@@ -10,7 +10,7 @@
 
 #include "v2m_amqp.h"
 
-#if __has_include(<rabbitmq-c/amqp.h>)
+#if __has_include("rabbitmq-c/amqp.h")
 #include <rabbitmq-c/amqp.h>
 #include <rabbitmq-c/framing.h>
 #include <rabbitmq-c/ssl_socket.h>

@@ -112,7 +112,7 @@ v2m_rounds_run(const v2m_rounds_options_t *options, v2m_error_t *error)
 {
     int         rc, done;
     size_t      i;
-    v2m_error_t trouble;
+    v2m_error_t later;
     v2m_round_t round;
 
     static int (*const duties[])(v2m_round_t *, v2m_error_t *) = {
@@ -127,15 +127,12 @@ v2m_rounds_run(const v2m_rounds_options_t *options, v2m_error_t *error)
     round.amqp = NULL;
 
     for (i = 0; i < sizeof(duties) / sizeof(duties[0]); i++) {
-        done = duties[i](&round, &trouble);
+        /* what failed first is told */
+        done = duties[i](&round, rc == V2M_OK ? error : &later);
 
         if (done != V2M_OK) {
             v2m_round_disconnect(&round);
-        }
-
-        if (done != V2M_OK && rc == V2M_OK) {
-            *error = trouble;
-            rc = done;
+            rc = rc == V2M_OK ? done : rc;
         }
     }
 
