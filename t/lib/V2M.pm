@@ -262,8 +262,9 @@ sub master { return get_pid_from_pidfile('') }
 
 sub worker_pids {
     my $master = master();
+    my @pids   = slurp("/proc/$master/task/$master/children") =~ /(\d+)/g;
 
-    return slurp("/proc/$master/task/$master/children") =~ /(\d+)/g;
+    return @pids;
 }
 
 # The master may be there before its worker is.
