@@ -14,6 +14,7 @@ import bson
 import pytest
 
 import checks
+import matroska
 import media
 from client import Client, add_user
 from conftest import wait_for
@@ -234,6 +235,9 @@ def test_converts(user, uploads, log, kind):
     assert "reason" not in job
 
     seconds = media.source_seconds(kind.make())
+    if kind.name.endswith(".mkv") and "opus" not in kind.audio:
+        # the encoder's delay, which ffmpeg would play
+        seconds -= matroska.delay(kind.make().read_bytes())
     answer = user.download(job["id"]).expect(200)
     mp3, _ = checks.check_mp3(answer.body, seconds, kind.expected)
     assert mp3.first.rate == min(kind.rate, 48000)
