@@ -1,7 +1,6 @@
 #include "v2m_accounts.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -10,8 +9,7 @@
 #include "v2m_base64url.h"
 #include "v2m_pkey.h"
 
-#define V2M_ACCOUNTS_NUMBER 24 /* digits of a number, and more */
-#define V2M_ACCOUNTS_VALUES 2  /* that a change of a request has, at most */
+#define V2M_ACCOUNTS_VALUES 2 /* that a change of a request has, at most */
 
 #define V2M_ACCOUNTS_TOKEN_BYTES 32
 #define V2M_ACCOUNTS_OWNER_BYTES 16
@@ -42,13 +40,6 @@ v2m_accounts_purpose(const char *name)
     return strcmp(name, v2m_account_purposes[V2M_ACCOUNT_RESET]) == 0
                ? V2M_ACCOUNT_RESET
                : V2M_ACCOUNT_REGISTER;
-}
-
-
-static void
-v2m_accounts_number(char text[V2M_ACCOUNTS_NUMBER], int64_t number)
-{
-    snprintf(text, V2M_ACCOUNTS_NUMBER, "%" PRId64, number);
 }
 
 
@@ -111,7 +102,7 @@ v2m_accounts_ask(v2m_database_t *users, v2m_account_purpose_t purpose,
                  const char *email, int64_t lifetime, v2m_error_t *error)
 {
     int     rc;
-    char    lifetime_text[V2M_ACCOUNTS_NUMBER], wait[V2M_ACCOUNTS_NUMBER];
+    char    lifetime_text[V2M_DATABASE_DIGITS], wait[V2M_DATABASE_DIGITS];
     int64_t count;
 
     const char *values[] = { v2m_account_purpose_name(purpose), email,
@@ -139,8 +130,8 @@ v2m_accounts_ask(v2m_database_t *users, v2m_account_purpose_t purpose,
         return rc;
     }
 
-    v2m_accounts_number(lifetime_text, lifetime);
-    v2m_accounts_number(wait, V2M_ACCOUNTS_WAIT);
+    v2m_database_digits(lifetime_text, lifetime);
+    v2m_database_digits(wait, V2M_ACCOUNTS_WAIT);
     count = 0;
 
     rc = v2m_database_run(users, &links, error);
@@ -270,7 +261,7 @@ v2m_accounts_take(v2m_database_t *users, int64_t lease,
                   v2m_account_request_t *request, v2m_error_t *error)
 {
     int  rc;
-    char id[V2M_ACCOUNTS_NUMBER], seconds[V2M_ACCOUNTS_NUMBER];
+    char id[V2M_DATABASE_DIGITS], seconds[V2M_DATABASE_DIGITS];
 
     const char *values[] = { request->owner, seconds, id };
 
@@ -283,8 +274,8 @@ v2m_accounts_take(v2m_database_t *users, int64_t lease,
         .count = 3,
     };
 
-    v2m_accounts_number(id, request->id);
-    v2m_accounts_number(seconds, lease);
+    v2m_database_digits(id, request->id);
+    v2m_database_digits(seconds, lease);
 
     rc = v2m_accounts_random(V2M_ACCOUNTS_OWNER_BYTES, request->owner, error);
 
@@ -391,7 +382,7 @@ v2m_accounts_change(v2m_database_t *users, const char *sql,
                     const v2m_account_request_t *request, v2m_error_t *error)
 {
     int                      rc;
-    char                     id[V2M_ACCOUNTS_NUMBER];
+    char                     id[V2M_DATABASE_DIGITS];
     size_t                   i;
     const char              *all[V2M_ACCOUNTS_VALUES + 2];
     v2m_database_statement_t query = {
@@ -400,7 +391,7 @@ v2m_accounts_change(v2m_database_t *users, const char *sql,
         .count = count + 2,
     };
 
-    v2m_accounts_number(id, request->id);
+    v2m_database_digits(id, request->id);
 
     for (i = 0; i < count; i++) {
         all[i] = values[i];
@@ -468,11 +459,11 @@ v2m_accounts_put_off(v2m_database_t              *users,
                      const v2m_account_request_t *request, int64_t delay,
                      v2m_error_t *error)
 {
-    char        seconds[V2M_ACCOUNTS_NUMBER], tries[V2M_ACCOUNTS_NUMBER];
+    char        seconds[V2M_DATABASE_DIGITS], tries[V2M_DATABASE_DIGITS];
     const char *values[] = { seconds, tries };
 
-    v2m_accounts_number(seconds, delay);
-    v2m_accounts_number(tries, request->tries);
+    v2m_database_digits(seconds, delay);
+    v2m_database_digits(tries, request->tries);
 
     return v2m_accounts_change(
         users,

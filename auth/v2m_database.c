@@ -1,5 +1,6 @@
 #include "v2m_database.h"
 
+#include <inttypes.h>
 #include <mariadb/errmsg.h>
 #include <mariadb/mysql.h>
 #include <mariadb/mysqld_error.h>
@@ -388,6 +389,13 @@ v2m_database_number(v2m_database_row_t *row, int column, int64_t *number,
 
     return column < 0 ? V2M_OK
                       : v2m_database_fetch(row, column, &bind, &length, error);
+}
+
+
+void
+v2m_database_digits(char text[V2M_DATABASE_DIGITS], int64_t number)
+{
+    snprintf(text, V2M_DATABASE_DIGITS, "%" PRId64, number);
 }
 
 

@@ -101,4 +101,10 @@ int v2m_database_text(v2m_database_row_t *row, int column, char *text,
 int v2m_database_number(v2m_database_row_t *row, int column, int64_t *number,
                         v2m_error_t *error);
 
+/* Room for any number as a text, with the zero at the end. */
+#define V2M_DATABASE_DIGITS 24
+
+/* A number as one of a statement's values. */
+void v2m_database_digits(char text[V2M_DATABASE_DIGITS], int64_t number);
+
 #endif /* V2M_DATABASE_H */

@@ -1,6 +1,5 @@
 #include "v2m_revocations.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +12,6 @@
 
 /* bytes of a name, with a final zero */
 #define V2M_REVOCATION_NAME 256
-
-
-static void
-v2m_revocations_number(char text[V2M_REVOCATION_DIGITS], int64_t number)
-{
-    snprintf(text, V2M_REVOCATION_DIGITS, "%" PRId64, number);
-}
 
 
 /* V2M_NOT_FOUND: there is no list. */
@@ -71,8 +63,8 @@ v2m_revocations_add_token(v2m_database_t *users, const v2m_claims_t *claims,
 {
     size_t           i;
     char             name[2 * V2M_CLAIMS_ID + 1];
-    char             issued[V2M_REVOCATION_DIGITS];
-    char             expires[V2M_REVOCATION_DIGITS];
+    char             issued[V2M_DATABASE_DIGITS];
+    char             expires[V2M_DATABASE_DIGITS];
     v2m_revocation_t revocation;
 
     const char              *values[] = { "token", name, issued, expires };
@@ -84,8 +76,8 @@ v2m_revocations_add_token(v2m_database_t *users, const v2m_claims_t *claims,
         sprintf(name + 2 * i, "%02x", revocation.id[i]);
     }
 
-    v2m_revocations_number(issued, revocation.issued);
-    v2m_revocations_number(expires, revocation.expires);
+    v2m_database_digits(issued, revocation.issued);
+    v2m_database_digits(expires, revocation.expires);
 
     return v2m_revocations_run(users, &insert, error);
 }
@@ -95,8 +87,8 @@ void
 v2m_revocations_of_user(v2m_revocations_user_t *user, const char *username,
                         int64_t issued)
 {
-    v2m_revocations_number(user->issued, issued);
-    v2m_revocations_number(user->expires, issued + V2M_REVOCATION_USER);
+    v2m_database_digits(user->issued, issued);
+    v2m_database_digits(user->expires, issued + V2M_REVOCATION_USER);
 
     user->values[0] = "user";
     user->values[1] = username;
@@ -225,7 +217,7 @@ v2m_revocations_read(v2m_database_t *users, int64_t since,
                      v2m_revocations_t *revocations, v2m_error_t *error)
 {
     int     rc;
-    char    from[V2M_REVOCATION_DIGITS];
+    char    from[V2M_DATABASE_DIGITS];
     int64_t now;
 
     const char              *values[] = { from };
@@ -244,7 +236,7 @@ v2m_revocations_read(v2m_database_t *users, int64_t since,
     };
 
     memset(revocations, 0, sizeof(v2m_revocations_t));
-    v2m_revocations_number(from, since);
+    v2m_database_digits(from, since);
     now = 0;
 
     /* the server's clock, which the rows have as well, and before them */

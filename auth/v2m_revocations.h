@@ -16,8 +16,6 @@
  * v2m_token_lifetime bounds: seconds. */
 #define V2M_REVOCATION_USER (366 * 86400)
 
-#define V2M_REVOCATION_DIGITS 24 /* of a time, and more */
-
 /* One token, until it has expired everywhere. */
 int v2m_revocations_add_token(v2m_database_t *users, const v2m_claims_t *claims,
                               v2m_error_t *error);
@@ -32,8 +30,8 @@ int v2m_revocations_add_user(v2m_database_t *users, const char *username,
 typedef struct {
     v2m_database_statement_t statement;
     const char              *values[4];
-    char                     issued[V2M_REVOCATION_DIGITS];
-    char                     expires[V2M_REVOCATION_DIGITS];
+    char                     issued[V2M_DATABASE_DIGITS];
+    char                     expires[V2M_DATABASE_DIGITS];
 } v2m_revocations_user_t;
 
 /* Of a user of at most V2M_USERS_NAME_MAX bytes.  Does not block. */

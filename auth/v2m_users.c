@@ -1,12 +1,10 @@
 #include "v2m_users.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "v2m_email.h"
 
-#define V2M_USERS_LIMIT 24 /* digits of a limit, and more */
 
 /* Who reads the rows of users, and what is read. */
 typedef struct {
@@ -265,13 +263,13 @@ v2m_users_set_disabled(v2m_database_t *users, const char *email, int disabled,
 
 /* The value of a column, or NULL. */
 static const char *
-v2m_users_limit(char text[V2M_USERS_LIMIT], int64_t limit)
+v2m_users_limit(char text[V2M_DATABASE_DIGITS], int64_t limit)
 {
     if (limit == V2M_QUOTA_DEFAULT) {
         return NULL;
     }
 
-    snprintf(text, V2M_USERS_LIMIT, "%" PRId64, limit);
+    v2m_database_digits(text, limit);
 
     return text;
 }
@@ -281,7 +279,7 @@ int
 v2m_users_set_quota(v2m_database_t *users, const char *email,
                     const v2m_quota_t *quota, v2m_error_t *error)
 {
-    char jobs[V2M_USERS_LIMIT], bytes[V2M_USERS_LIMIT];
+    char jobs[V2M_DATABASE_DIGITS], bytes[V2M_DATABASE_DIGITS];
 
     const char *values[] = { v2m_users_limit(jobs, quota->jobs),
                              v2m_users_limit(bytes, quota->bytes), email };

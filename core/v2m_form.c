@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "v2m_config.h"
+#include "v2m_hex.h"
 #include "v2m_utf8.h"
 
 
@@ -61,16 +62,6 @@ v2m_form_find(v2m_form_field_t *fields, size_t count, const char *name,
 }
 
 
-static int
-v2m_form_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                  : -1;
-}
-
-
 /* Decodes a name or value into as many bytes or fewer.  Returns their number;
  * a % without two digits stands for itself. */
 static size_t
@@ -79,11 +70,11 @@ v2m_form_decode(const char *text, size_t length, char *out)
     size_t i, n;
 
     for (i = 0, n = 0; i < length; i++, n++) {
-        if (text[i] == '%' && length - i > 2 && v2m_form_digit(text[i + 1]) >= 0
-            && v2m_form_digit(text[i + 2]) >= 0)
+        if (text[i] == '%' && length - i > 2 && v2m_hex_digit(text[i + 1]) >= 0
+            && v2m_hex_digit(text[i + 2]) >= 0)
         {
-            out[n] = (char) (v2m_form_digit(text[i + 1]) * 16
-                             + v2m_form_digit(text[i + 2]));
+            out[n] = (char) (v2m_hex_digit(text[i + 1]) * 16
+                             + v2m_hex_digit(text[i + 2]));
             i += 2;
 
         } else {

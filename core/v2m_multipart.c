@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "v2m_filename.h"
+#include "v2m_hex.h"
 
 /*
  * The delimiter is CRLF "--" boundary; the first one needs no CRLF before it,
@@ -277,16 +278,6 @@ v2m_multipart_init(v2m_multipart_t *reader, const char *content_type,
 }
 
 
-static int
-v2m_multipart_hex(char ch)
-{
-    return ch >= '0' && ch <= '9'   ? ch - '0'
-           : ch >= 'A' && ch <= 'F' ? ch - 'A' + 10
-           : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10
-                                    : -1;
-}
-
-
 /* An extended value in place, charset'language'percent-encoded (RFC 8187);
  * charsets other than UTF-8 become what v2m_filename_clean() makes of them. */
 static int
@@ -315,8 +306,8 @@ v2m_multipart_extended(v2m_multipart_parameters_t *parameters)
             continue;
         }
 
-        high = last - src > 2 ? v2m_multipart_hex(src[1]) : -1;
-        low = last - src > 2 ? v2m_multipart_hex(src[2]) : -1;
+        high = last - src > 2 ? v2m_hex_digit(src[1]) : -1;
+        low = last - src > 2 ? v2m_hex_digit(src[2]) : -1;
 
         if (high == -1 || low == -1) {
             return V2M_INVALID;

@@ -332,8 +332,7 @@ for my $how (qw(HUP QUIT)) {
 
     kill $how => ($how eq 'HUP' ? master() : $old);
     wait_for(sub {
-        my $master = master();
-        grep { $_ != $old } `ps -o pid= --ppid $master` =~ /(\d+)/g
+        grep { $_ != $old } worker_pids()
             or $how eq 'QUIT'
             && error_log_text() =~ /\] $old#\d+: gracefully shutting down/;
     }, 'the new worker');

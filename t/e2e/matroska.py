@@ -60,6 +60,14 @@ def delay(data):
     return 0
 
 
+def heard(seconds, path, audio):
+    """How long a file is heard of which ffmpeg, which plays the delay of all
+    encoders but Opus, makes so many seconds."""
+    if path.suffix in (".mkv", ".mka", ".webm") and "opus" not in audio:
+        seconds -= delay(path.read_bytes())
+    return seconds
+
+
 def set_delay(data, seconds):
     """A file that was written with "-live 1", and so has no index, with this
     delay instead of its own.  The list of places at its head is blotted

@@ -50,12 +50,9 @@ class Source:
         mp4 = self.name.endswith(("mp4", "mov", "m4a", "3gp"))
         if mp4 and "ac3" not in self.audio and "frag" not in self.video:
             return SECONDS
-        seconds = self.late + media.source_seconds(self.make())
-        if self.name.endswith((".mkv", ".mka", ".webm")) \
-                and "opus" not in self.audio:
-            # which ffmpeg would play
-            seconds -= matroska.delay(self.make().read_bytes())
-        return seconds
+        path = self.make()
+        return matroska.heard(self.late + media.source_seconds(path), path,
+                              self.audio)
 
     @property
     def expected(self):

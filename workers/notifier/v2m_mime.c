@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "v2m_hmac.h"
+
 /* As many bytes of text as fit an encoded word of 64 characters: RFC 2047
  * allows 75, and 76 for a line, which begins with the header's name. */
 #define V2M_MIME_WORD 39
@@ -112,39 +114,12 @@ v2m_mime_clean(const char *text, size_t characters)
 }
 
 
-static void
-v2m_mime_base64(FILE *out, const unsigned char *data, size_t length)
-{
-    size_t   i;
-    unsigned bits;
-
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (i = 0; i < length; i += 3) {
-        bits = (unsigned) data[i] << 16;
-
-        if (i + 1 < length) {
-            bits |= (unsigned) data[i + 1] << 8;
-        }
-
-        if (i + 2 < length) {
-            bits |= data[i + 2];
-        }
-
-        fputc(digits[bits >> 18], out);
-        fputc(digits[bits >> 12 & 63], out);
-        fputc(i + 1 < length ? digits[bits >> 6 & 63] : '=', out);
-        fputc(i + 2 < length ? digits[bits & 63] : '=', out);
-    }
-}
-
-
 /* Each word holds whole characters; the space between two is not part of the
  * text. */
 static void
 v2m_mime_encoded_words(FILE *out, const char *text)
 {
+    char                 encoded[V2M_BASE64_SIZE(V2M_MIME_WORD)];
     size_t               length, step;
     const unsigned char *p;
 
@@ -162,8 +137,8 @@ v2m_mime_encoded_words(FILE *out, const char *text)
         }
 
         fputs((const char *) p == text ? "=?UTF-8?B?" : "\r\n =?UTF-8?B?", out);
-        v2m_mime_base64(out, p, length);
-        fputs("?=", out);
+        v2m_base64(encoded, p, length);
+        fprintf(out, "%s?=", encoded);
     }
 }
 
