@@ -77,12 +77,16 @@ mariadb_start() {
     need_port "$mariadb_port" mariadb
     ((EUID != 0)) || as=(--user=root)
 
+    # at its start MariaDB removes the temporary tables of every other MariaDB
+    # whose directory for them is the same
+    mkdir -p "$data.tmp"
+
     if [[ ! -f $data/.complete ]]; then
         rm -rf "$data"
         mkdir -m 700 "$data"
         # whoever runs the stack is the administrator, through the socket
         if ! mariadb-install-db --no-defaults "${as[@]}" --datadir="$data" \
-            --auth-root-authentication-method=socket \
+            --tmpdir="$data.tmp" --auth-root-authentication-method=socket \
             --auth-root-socket-user="$(id -un)" --skip-test-db \
             </dev/null >>"$V2M_RUN/logs/mariadb.log" 2>&1
         then
@@ -93,6 +97,7 @@ mariadb_start() {
 
     # the path of a socket is limited to about 100 bytes: relative to $data
     launch mariadb mariadbd --no-defaults "${as[@]}" --datadir="$data" \
+        --tmpdir="$data.tmp" \
         --bind-address=127.0.0.1 --port="$mariadb_port" \
         --socket=mariadb.sock --pid-file=mariadb.pid --skip-name-resolve \
         --skip-log-bin --character-set-server=utf8mb4 --max-connections=100 \
