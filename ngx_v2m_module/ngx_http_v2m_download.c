@@ -10,6 +10,12 @@
 #include "v2m_disposition.h"
 #include "v2m_jobs.h"
 
+#define NGX_HTTP_V2M_MP3_TYPE "audio/mpeg"
+
+/* Each range costs a chunk at least, of 255 KiB usually: without a limit one
+ * request for thousands of single bytes would read half a gigabyte. */
+#define NGX_HTTP_V2M_RANGES_MAX 16
+
 /* The look-up: which file, and may it be had. */
 typedef struct {
     v2m_mongo_t      *mongo;
@@ -165,8 +171,8 @@ ngx_http_v2m_lookup_done(ngx_http_request_t *r, void *data, int rc,
         }
 
         if ((status == NGX_OK || status == NGX_AGAIN) && !r->header_only) {
-            status =
-                ngx_http_v2m_download_stream(r, lookup->mongo, &lookup->file);
+            status = ngx_http_v2m_download_stream(
+                r, lookup->mongo, &lookup->file, NGX_HTTP_V2M_MP3_TYPE);
         }
     }
 
@@ -176,6 +182,29 @@ ngx_http_v2m_lookup_done(ngx_http_request_t *r, void *data, int rc,
     if (!gone && status != NGX_DONE) {
         ngx_http_finalize_request(r, status);
     }
+}
+
+
+/* Whether so many ranges are asked for that the whole is the answer, which RFC
+ * 9110 section 14.2 leaves to the server. */
+static ngx_uint_t
+ngx_http_v2m_many_ranges(ngx_http_request_t *r)
+{
+    size_t     i;
+    ngx_str_t  value;
+    ngx_uint_t ranges = 1;
+
+    if (r->headers_in.range == NULL) {
+        return 0;
+    }
+
+    value = r->headers_in.range->value;
+
+    for (i = 0; i < value.len; i++) {
+        ranges += (value.data[i] == ',');
+    }
+
+    return ranges > NGX_HTTP_V2M_RANGES_MAX;
 }
 
 
@@ -222,10 +251,10 @@ ngx_http_v2m_download_headers(ngx_http_request_t    *r,
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = lookup->file.length;
     r->headers_out.last_modified_time = lookup->file.upload_date_ms / 1000;
-    ngx_http_v2m_content_type(r, "audio/mpeg");
+    ngx_http_v2m_content_type(r, NGX_HTTP_V2M_MP3_TYPE);
 
     r->allow_ranges = 1;
-    r->single_range = 1;
+    r->single_range = ngx_http_v2m_many_ranges(r);
 
     return NGX_OK;
 }

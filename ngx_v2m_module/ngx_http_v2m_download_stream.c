@@ -1,10 +1,11 @@
 /*
  * Streams an MP3 out of GridFS, with a few reads ahead of the socket, and only
- * the chunks that a range needs.
+ * the chunks that its ranges need.
  */
 
 #include <stdlib.h>
 
+#include "ngx_http_v2m_byteranges.h"
 #include "ngx_http_v2m_download.h"
 #include "ngx_http_v2m_metrics.h"
 #include "ngx_http_v2m_task.h"
@@ -21,7 +22,8 @@ typedef enum {
 
 typedef struct ngx_http_v2m_download_s ngx_http_v2m_download_t;
 
-/* One read of some chunks; its data belongs to the thread while pending. */
+/* One read of chunks of one part; its data belongs to the thread while
+ * pending. */
 typedef struct {
     ngx_http_v2m_task_t      *task;
     ngx_http_v2m_read_state_t state;
@@ -35,7 +37,14 @@ typedef struct {
     int32_t                  first;
     int32_t                  count;
     unsigned char           *buffer; /* malloc'ed */
-    size_t                   length; /* bytes of these chunks */
+    size_t                   size;   /* of the buffer */
+
+    /* for the loop only: what is sent of the buffer, and around it */
+    size_t           offset;
+    size_t           length;
+    const ngx_str_t *heading; /* NULL: in the middle of a part */
+    const ngx_str_t *closing; /* NULL: likewise */
+    unsigned         last : 1;
 } ngx_http_v2m_read_data_t;
 
 struct ngx_http_v2m_download_s {
@@ -49,8 +58,9 @@ struct ngx_http_v2m_download_s {
     ngx_uint_t           pending;
     int32_t              batch; /* chunks in one read */
 
-    int32_t next; /* the chunk to read next */
-    int32_t end;  /* the chunk after the last one needed */
+    ngx_http_v2m_byterange_t *part; /* the one to read next */
+    ngx_http_v2m_byterange_t *end;  /* after the last one */
+    int32_t                   next; /* the chunk of it to read next */
 
     ngx_chain_t *free;
     ngx_chain_t *busy;
@@ -68,32 +78,6 @@ static int  ngx_http_v2m_read_run(void *data, v2m_error_t *error);
 static void ngx_http_v2m_read_done(ngx_http_request_t *r, void *data, int rc,
                                    const v2m_error_t *error, ngx_uint_t gone);
 static void ngx_http_v2m_download_free(void *data);
-
-
-/*
- * The range filter has decided by now on Range and If-Range.  It drops what is
- * before the range itself, so it is given what we do not read as a buffer
- * without content, which never leaves it.
- */
-static ngx_int_t
-ngx_http_v2m_download_skip(ngx_http_v2m_download_t *download, off_t skip)
-{
-    ngx_buf_t  *b;
-    ngx_chain_t out;
-
-    b = ngx_calloc_buf(download->request->pool);
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->in_file = 1;
-    b->file_last = skip;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(download->request, &out);
-}
 
 
 /* The directives count chunks of the usual size: of small ones more are read at
@@ -163,9 +147,9 @@ ngx_http_v2m_download_make_reads(ngx_http_v2m_download_t *download,
 
 ngx_int_t
 ngx_http_v2m_download_stream(ngx_http_request_t *r, v2m_mongo_t *mongo,
-                             const v2m_gridfs_file_t *file)
+                             const v2m_gridfs_file_t *file, const char *type)
 {
-    off_t                    first, last;
+    ngx_array_t             *parts;
     ngx_http_v2m_ctx_t      *ctx;
     ngx_http_v2m_loc_conf_t *lcf;
     ngx_http_v2m_download_t *download;
@@ -182,15 +166,12 @@ ngx_http_v2m_download_stream(ngx_http_request_t *r, v2m_mongo_t *mongo,
     download->file = *file;
     download->file.filename = NULL;
 
-    first = 0;
-    last = download->file.length;
-
-    if (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT) {
-        first = r->headers_out.content_offset;
-        last = first + r->headers_out.content_length_n;
+    parts = ngx_http_v2m_byteranges(r, download->file.length, type);
+    if (parts == NULL) {
+        return NGX_ERROR;
     }
 
-    if (last == first) {
+    if (download->file.length == 0) {
         return ngx_http_send_special(r, NGX_HTTP_LAST);
     }
 
@@ -201,16 +182,9 @@ ngx_http_v2m_download_stream(ngx_http_request_t *r, v2m_mongo_t *mongo,
         return NGX_ERROR;
     }
 
-    download->next = first / download->file.chunk_size;
-    download->end = (last - 1) / download->file.chunk_size + 1;
-
-    if (download->next > 0
-        && ngx_http_v2m_download_skip(download, (off_t) download->next
-                                                    * download->file.chunk_size)
-               == NGX_ERROR)
-    {
-        return NGX_ERROR;
-    }
+    download->part = parts->elts;
+    download->end = download->part + parts->nelts;
+    download->next = download->part->first / download->file.chunk_size;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_v2m_module);
     ctx->download = download;
@@ -228,18 +202,64 @@ ngx_http_v2m_download_stream(ngx_http_request_t *r, v2m_mongo_t *mongo,
 }
 
 
-/* Posts reads as far as there is room for them, in the order of the file. */
+/* The next chunks of the part, and what is sent with them. */
+static ngx_int_t
+ngx_http_v2m_download_aim(ngx_http_v2m_download_t  *download,
+                          ngx_http_v2m_read_data_t *data)
+{
+    off_t                     start, first, end;
+    size_t                    size;
+    int32_t                   n, needed;
+    ngx_http_v2m_byterange_t *part;
+
+    part = download->part;
+
+    needed = (part->end - 1) / download->file.chunk_size + 1 - download->next;
+
+    data->first = download->next;
+    data->count = ngx_min(download->batch, needed);
+
+    for (n = 0, size = 0; n < data->count; n++) {
+        size += v2m_gridfs_chunk_length(&download->file, data->first + n);
+    }
+
+    start = (off_t) data->first * download->file.chunk_size;
+    first = ngx_max(part->first, start);
+    end = ngx_min(part->end, start + (off_t) size);
+
+    data->offset = first - start;
+    data->length = end - first;
+    data->heading = (first == part->first) ? &part->heading : NULL;
+    data->closing = (end == part->end) ? &part->closing : NULL;
+    data->last = (data->closing != NULL && part + 1 == download->end);
+
+    if (data->size < size) {
+        free(data->buffer);
+        data->size = 0;
+
+        data->buffer = malloc(size);
+        if (data->buffer == NULL) {
+            return NGX_ERROR;
+        }
+
+        data->size = size;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Posts reads as far as there is room for them, in the order of the body. */
 static ngx_int_t
 ngx_http_v2m_download_post(ngx_http_v2m_download_t *download)
 {
-    int32_t                   n;
     ngx_http_v2m_read_t      *read;
     ngx_http_v2m_main_conf_t *mcf;
     ngx_http_v2m_read_data_t *data;
 
     mcf = ngx_http_get_module_main_conf(download->request, ngx_http_v2m_module);
 
-    while (download->next < download->end) {
+    while (download->part < download->end) {
         read = &download->reads[download->tail];
 
         if (read->state != NGX_HTTP_V2M_READ_FREE) {
@@ -247,19 +267,9 @@ ngx_http_v2m_download_post(ngx_http_v2m_download_t *download)
         }
 
         data = ngx_http_v2m_task_data(read->task);
-        data->first = download->next;
-        data->count = ngx_min(download->batch, download->end - download->next);
 
-        for (n = 0, data->length = 0; n < data->count; n++) {
-            data->length +=
-                v2m_gridfs_chunk_length(&download->file, data->first + n);
-        }
-
-        if (data->buffer == NULL) {
-            data->buffer = malloc(data->length);
-            if (data->buffer == NULL) {
-                return NGX_ERROR;
-            }
+        if (ngx_http_v2m_download_aim(download, data) != NGX_OK) {
+            return NGX_ERROR;
         }
 
         switch (ngx_http_v2m_task_post(read->task, mcf->storage_pool)) {
@@ -284,8 +294,12 @@ ngx_http_v2m_download_post(ngx_http_v2m_download_t *download)
 
         read->state = NGX_HTTP_V2M_READ_PENDING;
         download->pending++;
-        download->next += data->count;
         download->tail = (download->tail + 1) % download->count;
+        download->next += data->count;
+
+        if (data->closing != NULL && ++download->part < download->end) {
+            download->next = download->part->first / download->file.chunk_size;
+        }
     }
 
     return NGX_OK;
@@ -411,12 +425,82 @@ ngx_http_v2m_download_process(ngx_http_v2m_download_t *download)
 }
 
 
+static ngx_int_t
+ngx_http_v2m_download_add(ngx_http_v2m_download_t *download, ngx_chain_t ***end,
+                          u_char *data, size_t length)
+{
+    ngx_buf_t   *b;
+    ngx_chain_t *link;
+
+    link = ngx_chain_get_free_buf(download->request->pool, &download->free);
+    if (link == NULL) {
+        return NGX_ERROR;
+    }
+
+    b = link->buf;
+    ngx_memzero(b, sizeof(ngx_buf_t));
+    b->start = data;
+    b->pos = data;
+    b->last = data + length;
+    b->end = b->last;
+    b->memory = 1;
+    b->tag = (ngx_buf_tag_t) &ngx_http_v2m_module;
+
+    **end = link;
+    *end = &link->next;
+
+    return NGX_OK;
+}
+
+
+/* What a read brought, as a chain of buffers. */
+static ngx_chain_t *
+ngx_http_v2m_download_chain(ngx_http_v2m_download_t  *download,
+                            ngx_http_v2m_read_data_t *data)
+{
+    ngx_chain_t *out = NULL, **end = &out, *link;
+
+    if (data->heading != NULL && data->heading->len > 0
+        && ngx_http_v2m_download_add(download, &end, data->heading->data,
+                                     data->heading->len)
+               != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_http_v2m_download_add(download, &end, data->buffer + data->offset,
+                                  data->length)
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (data->closing != NULL && data->closing->len > 0
+        && ngx_http_v2m_download_add(download, &end, data->closing->data,
+                                     data->closing->len)
+               != NGX_OK)
+    {
+        return NULL;
+    }
+
+    *end = NULL;
+
+    for (link = out; link->next != NULL; link = link->next) { /* void */
+    }
+
+    link->buf->flush = 1;
+    link->buf->last_buf = data->last;
+    link->buf->last_in_chain = data->last;
+
+    return out;
+}
+
+
 /* NGX_DONE: all is handed to nginx; NGX_AGAIN: wait; NGX_ERROR. */
 static ngx_int_t
 ngx_http_v2m_download_output(ngx_http_v2m_download_t *download)
 {
     ngx_int_t                 rc;
-    ngx_buf_t                *b;
     ngx_chain_t              *out;
     ngx_http_request_t       *r;
     ngx_http_v2m_read_t      *read;
@@ -431,25 +515,13 @@ ngx_http_v2m_download_output(ngx_http_v2m_download_t *download)
         if (read->state == NGX_HTTP_V2M_READ_READY) {
             data = ngx_http_v2m_task_data(read->task);
 
-            out = ngx_chain_get_free_buf(r->pool, &download->free);
+            out = ngx_http_v2m_download_chain(download, data);
             if (out == NULL) {
                 return NGX_ERROR;
             }
 
-            b = out->buf;
-            ngx_memzero(b, sizeof(ngx_buf_t));
-            b->start = data->buffer;
-            b->pos = data->buffer;
-            b->last = data->buffer + data->length;
-            b->end = b->last;
-            b->memory = 1;
-            b->flush = 1;
-            b->tag = (ngx_buf_tag_t) &ngx_http_v2m_module;
-            b->last_buf = (data->first + data->count == download->end);
-            b->last_in_chain = b->last_buf;
-
             read->state = NGX_HTTP_V2M_READ_SENDING;
-            download->last_sent = b->last_buf;
+            download->last_sent = data->last;
 
         } else if (download->busy == NULL) {
             return ngx_http_v2m_download_post(download) == NGX_OK ? NGX_AGAIN

@@ -150,19 +150,108 @@ is_mp3(get($id, $authorization, Range => 'bytes=1000-1000'),
 
 
 
-=== TEST 6: several ranges are answered with the whole, as are malformed ones
+=== TEST 6: several ranges, and malformed ones, as nginx answers with a file
+--- config
+v2m_download_batch 2;
+v2m_download_reads 2;
+
+location = /as-a-file {
+    alias        html/file;
+    default_type audio/mpeg;
+    types        { }
+}
+--- user_files
+>>> file
 --- scenario
 my ($authorization, $owner) = make_owner();
-my $mp3 = random_bytes(10_000);
+my $size = 100_000;
+my $mp3 = random_bytes($size);
 my ($id) = make_job($owner, 'ready', mp3 => $mp3, chunk_size => 1000);
 
-for my $range ('bytes=0-9,20-29', 'bytes=0-0,-1', 'bites=0-9') {
+open my $file, '>:raw', Test::Nginx::Util::server_root() . '/html/file'
+    or die $!;
+print $file $mp3;
+close $file or die $!;
+
+# the boundary is a number of 20 digits
+sub seen {
+    my $response = shift;
+    my @headers = map { scalar $response->header($_) }
+        qw(Content-Type Content-Length Content-Range);
+
+    s/(?<=boundary=)\d{20}/N/ for grep { defined } @headers;
+    (my $content = $response->content) =~ s/--\d{20}(--)?\r\n/--N\r\n/g;
+
+    return ($response->code, @headers, $content);
+}
+
+for my $range ('0-9,20-29', '0-0,-1', '0-0, 5 - 7 ,-3', '98999-99000,0-0',
+    '0-2500,2400-6000,50000-', '-99000,0-0', '0-99999,0-0', '10-,100000-',
+    '100000-,7-9,200000-300000', '5-4,1-1,9-8,2-2', '100000-,-0', '0-0,5-x',
+    '0-0,', ',0-0', '0-0,5-5,', '-5,-100000', join(',', map { "$_-$_" } 1 .. 16))
+{
+    my @expected = seen(http(GET => '/as-a-file', Range => "bytes=$range"));
+    my @responses = (
+        get($id, $authorization, Range => "bytes=$range"),
+        http2(GET => "/download?fid=$id", Authorization => $authorization,
+            Range => "bytes=$range"));
+
+    for my $response (@responses) {
+        my @seen = seen($response);
+
+        # what a refusal says is ours
+        if ($seen[0] == 416) {
+            is($seen[$_], $expected[$_], $range) for 0, 3;
+            next;
+        }
+
+        is($seen[$_], $expected[$_], "$range, $_") for 0 .. 3;
+        ok($seen[4] eq $expected[4], "$range, the bytes are the same");
+    }
+
+    my $head = http(HEAD => "/download?fid=$id", Range => "bytes=$range",
+        Authorization => $authorization);
+
+    is($head->code, $expected[0], "HEAD $range");
+    is($head->header('Content-Length'), $expected[2])
+        if $expected[0] != 416;
+}
+
+is((seen(get($id, $authorization, Range => 'bytes=0-9,20-29')))[1],
+    'multipart/byteranges; boundary=N', 'it was about several ranges');
+
+for my $range ('bites=0-9', 'bytes=' . join(',', map { "$_-$_" } 1 .. 17)) {
     is_mp3(get($id, $authorization, Range => $range), $mp3, $range);
 }
 
 
 
-=== TEST 7: 416
+=== TEST 7: several ranges read their chunks alone
+--- scenario
+my ($authorization, $owner) = make_owner();
+my $mp3 = random_bytes(100_000);
+my ($id, $fid) = make_job($owner, 'ready', mp3 => $mp3, chunk_size => 1000);
+
+store('remove_chunk', 'mp3s', $fid, $_) for 0, 41, 45, 98;
+
+my $response = get($id, $authorization,
+    Range => 'bytes=99000-99001,42500-44999,1000-1000');
+
+is($response->code, 206, 'between missing ones');
+is(join('', map { $_->content } $response->parts),
+    substr($mp3, 99_000, 2) . substr($mp3, 42_500, 2500)
+        . substr($mp3, 1000, 1), 'in the order they were asked for');
+is_deeply([map { $_->header('Content-Range') } $response->parts],
+    ['bytes 99000-99001/100000', 'bytes 42500-44999/100000',
+        'bytes 1000-1000/100000']);
+
+ok(!defined eval { get($id, $authorization,
+    Range => 'bytes=99000-99001,44000-45000')->content },
+    'one that misses a chunk is cut off');
+
+
+
+=== TEST 8: 416
 --- scenario
 my ($authorization, $owner) = make_owner();
 my ($id) = make_job($owner, 'ready', mp3 => 'x' x 10_000, name => 'a.mp4');
@@ -185,7 +274,7 @@ is(http2(GET => "/download?fid=$id", Authorization => $authorization,
 
 
 
-=== TEST 8: conditions
+=== TEST 9: conditions
 --- scenario
 my ($authorization, $owner) = make_owner();
 my $mp3 = random_bytes(5000);
@@ -242,7 +331,7 @@ for my $case (
 
 
 
-=== TEST 9: names
+=== TEST 10: names
 --- scenario
 my ($authorization, $owner) = make_owner();
 
@@ -281,7 +370,7 @@ for my $case (
 
 
 
-=== TEST 10: keepalive and pipelining
+=== TEST 11: keepalive and pipelining
 --- scenario
 my ($authorization, $owner) = make_owner();
 my @mp3s = map { random_bytes($_) } 300_000, 10, 1_000_000;
@@ -308,7 +397,7 @@ is(read_response($socket)->content, "ok\n");
 
 
 
-=== TEST 11: several at once on one HTTP/2 connection
+=== TEST 12: several at once on one HTTP/2 connection
 --- scenario
 my ($authorization, $owner) = make_owner();
 my $mp3 = random_bytes(1_000_000);
@@ -321,7 +410,7 @@ ok($h2->response($_)->content eq $mp3, "stream $_") for @streams;
 
 
 
-=== TEST 12: with nginx's limits of speed
+=== TEST 13: with nginx's limits of speed
 --- config
 location = /slow {
     limit_rate       2m;
@@ -342,7 +431,7 @@ for my $request (\&http, \&http2) {
 
 
 
-=== TEST 13: one read at a time, and many
+=== TEST 14: one read at a time, and many
 --- config
 location = /one {
     v2m_download_batch 1;

@@ -344,7 +344,7 @@ def test_stop_gives_back(stack, notifier, queue, address, mail_server):
     program = notifier(V2M_SMTP_URL=server.url, V2M_DRAIN=0)
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
-    wait_for(lambda: stack.depth(queue) == 0)
+    wait_for(lambda: "mail_until" in stack.job(job_id))
 
     assert program.stop(20) == 0
     wait_for(lambda: stack.depth(queue) == 1)
@@ -357,7 +357,7 @@ def test_second_signal(stack, notifier, queue, address, mail_server):
     program = notifier(V2M_SMTP_URL=server.url, V2M_DRAIN=600)
     job_id = make_job(stack, address)
     stack.publish(queue, message(job_id, address))
-    wait_for(lambda: stack.depth(queue) == 0)
+    wait_for(lambda: "mail_until" in stack.job(job_id))
 
     program.signal(signal.SIGTERM)
     program.wait_log("told to stop, 1 under way")
