@@ -490,15 +490,15 @@ v2m_jobs_drop(v2m_mongo_t *mongo, const v2m_id_t id, const char *owner,
         if (rc == V2M_OK && job->state == V2M_JOB_UPLOADING) {
             rc = v2m_tus_terminate(mongo, job, error);
 
-            return rc == V2M_CONFLICT
-                       ? v2m_error_set(error, V2M_CONFLICT,
-                                       "the upload of job %s is still under "
-                                       "way",
-                                       id)
-                       : rc;
-        }
+            if (rc == V2M_CONFLICT && job->tails[0] == '\0') {
+                return v2m_error_set(error, V2M_CONFLICT,
+                                     "the upload of job %s is still under way",
+                                     id);
+            }
 
-        if (rc == V2M_OK) {
+            /* else it has come to its end meanwhile */
+
+        } else if (rc == V2M_OK) {
             rc = v2m_jobs_drop_unchanged(mongo, job, error);
         }
 

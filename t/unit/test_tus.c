@@ -511,6 +511,60 @@ test_terminated(void **state)
 }
 
 
+static void *
+race_finish(void *data)
+{
+    test_racer_t *racer = data;
+
+    pthread_barrier_wait(racer->start);
+    racer->rc = finish(&racer->tus, 10, NULL);
+
+    return NULL;
+}
+
+
+/* At the same time as its last bytes make it a job: then that goes. */
+static void
+test_dropped_as_it_ends(void **state)
+{
+    v2m_job_t         job;
+    v2m_tus_t         tus;
+    pthread_t         thread;
+    v2m_error_t       error;
+    test_racer_t      racer;
+    pthread_barrier_t start;
+
+    (void) state;
+    need_store();
+
+    pthread_barrier_init(&start, NULL, 2);
+    racer.start = &start;
+
+    for (useconds_t pause = 0; pause < 6000; pause += 300) {
+        tus = create(10);
+        racer.tus = acquire(tus.id);
+        assert_int_equal(pthread_create(&thread, NULL, race_finish, &racer), 0);
+        pthread_barrier_wait(&start);
+        usleep(pause);
+
+        assert_ok(v2m_jobs_drop(mongo, tus.id, owner, &job, &error), &error);
+        v2m_job_free(&job);
+
+        pthread_join(thread, NULL);
+
+        if (racer.rc != V2M_OK) {
+            assert_int_equal(racer.rc, V2M_CONFLICT);
+            v2m_tus_clean(mongo, &racer.tus);
+        }
+
+        assert_gone(&racer.tus);
+        v2m_tus_free(&racer.tus);
+    }
+
+    pthread_barrier_destroy(&start);
+}
+
+
 static void
 test_not_resumable(void **state)
 {
@@ -622,6 +676,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_late_request, setup, teardown),
         cmocka_unit_test_setup_teardown(test_finished_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_terminated, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dropped_as_it_ends, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_not_resumable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_expired, setup, teardown),
         cmocka_unit_test_setup_teardown(test_goes_on_before_it_expires, setup,
