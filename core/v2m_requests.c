@@ -129,7 +129,9 @@ v2m_requests_replace(v2m_request_t *request, const v2m_job_t *job,
 static int
 v2m_requests_dead(v2m_request_t *request, const v2m_job_t *job)
 {
-    return job->state == V2M_JOB_UPLOADING
+    /* a resumable one may pause for long */
+
+    return job->state == V2M_JOB_UPLOADING && job->tails[0] == '\0'
            && v2m_jobs_abandon(request->mongo, job->id,
                                v2m_wall_ms() - V2M_REQUESTS_SILENT_MS, NULL)
                   == V2M_OK;
@@ -229,7 +231,7 @@ v2m_requests_prepare(v2m_mongo_t *mongo, v2m_error_t *error)
 
 int
 v2m_requests_begin(v2m_mongo_t *mongo, const char *key, v2m_job_t *job,
-                   v2m_job_t *found, v2m_error_t *error)
+                   v2m_tus_t *tus, v2m_job_t *found, v2m_error_t *error)
 {
     int           rc;
     v2m_request_t request;
@@ -240,7 +242,8 @@ v2m_requests_begin(v2m_mongo_t *mongo, const char *key, v2m_job_t *job,
     rc = v2m_requests_job(&request, found, error);
 
     if (rc == V2M_NOT_FOUND) {
-        rc = v2m_jobs_begin(mongo, job, error);
+        rc = tus != NULL ? v2m_tus_begin(mongo, job, tus, error)
+                         : v2m_jobs_begin(mongo, job, error);
 
         if (rc == V2M_OK) {
             rc = v2m_requests_race(&request, job, found, error);

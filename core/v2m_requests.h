@@ -20,6 +20,7 @@
 #include "v2m_error.h"
 #include "v2m_job.h"
 #include "v2m_mongo.h"
+#include "v2m_tus.h"
 
 /* How long a key is remembered, at least: a day, in milliseconds. */
 #define V2M_REQUESTS_KEEP_MS (24 * 3600 * 1000)
@@ -32,13 +33,13 @@
 int v2m_requests_prepare(v2m_mongo_t *mongo, v2m_error_t *error);
 
 /*
- * Begins the job (see v2m_jobs_begin()) as the one of its user's key, printable
- * ASCII.  V2M_CONFLICT: the key is that of another job, which is in *found, to
- * be freed with v2m_job_free(), and this one is not begun.  After any other
- * failure the job's record may be there.
+ * Begins the job (see v2m_jobs_begin(), or with tus v2m_tus_begin()) as the one
+ * of its user's key, printable ASCII.  V2M_CONFLICT: the key is that of another
+ * job, which is in *found, to be freed with v2m_job_free(), and this one is not
+ * begun.  After any other failure the job's record may be there.
  */
 int v2m_requests_begin(v2m_mongo_t *mongo, const char *key, v2m_job_t *job,
-                       v2m_job_t *found, v2m_error_t *error);
+                       v2m_tus_t *tus, v2m_job_t *found, v2m_error_t *error);
 
 /* Removes the keys first used before the given time (ms since the epoch);
  * *count: how many. */

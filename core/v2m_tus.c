@@ -421,8 +421,12 @@ static int
 v2m_tus_release(v2m_mongo_t *mongo, const v2m_tus_t *tus, int64_t offset,
                 int32_t tail, v2m_error_t *error)
 {
-    v2m_jobs_change_t        change;
-    static const char *const fields[] = { "tus_owner", NULL };
+    v2m_jobs_change_t change;
+
+    /* one that was told and refused does not stay */
+    const char *const fields[] = { "tus_owner",
+                                   tus->length < 0 ? "tus_length" : NULL,
+                                   NULL };
 
     v2m_tus_change_begin(&change, tus);
     v2m_tus_append_offset(&change.set, tus, offset);

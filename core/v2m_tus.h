@@ -99,7 +99,8 @@ int v2m_tus_note(v2m_mongo_t *mongo, const v2m_tus_t *tus, int64_t offset,
                  v2m_error_t *error);
 
 /* Stores the piece, or removes what was inserted of it, and gives the lease
- * back.  V2M_CONFLICT: it was lost, and nothing of the piece counts. */
+ * back; a length that is not known counts as not told.  V2M_CONFLICT: it was
+ * lost, and nothing of the piece counts. */
 int v2m_tus_pause(v2m_mongo_t *mongo, const v2m_tus_t *tus,
                   const v2m_tus_piece_t *piece, v2m_error_t *error);
 

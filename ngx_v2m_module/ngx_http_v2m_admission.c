@@ -94,7 +94,10 @@ ngx_http_v2m_admission(ngx_http_v2m_upload_t *upload)
 
     key = NULL;
 
-    if (upload->tus == NULL) {
+    /* of a resumable upload that has bytes in its first request the answer
+     * would have to say how many of them were taken */
+
+    if (upload->tus == NULL || upload->tus->owner[0] == '\0') {
         rc = ngx_http_v2m_admission_key(upload, &key);
 
         if (rc != NGX_OK) {
@@ -212,11 +215,13 @@ ngx_http_v2m_admission_run(void *data, v2m_error_t *error)
     /* the record comes first, so that of uploads that begin at the same time
      * each sees the other */
 
-    rc = admission->tus != NULL ? v2m_tus_begin(
-             admission->mongo, admission->job, admission->tus, error)
-         : admission->key != NULL
+    rc = admission->key != NULL
              ? v2m_requests_begin(admission->mongo, admission->key,
-                                  admission->job, &admission->found, error)
+                                  admission->job, admission->tus,
+                                  &admission->found, error)
+         : admission->tus != NULL
+             ? v2m_tus_begin(admission->mongo, admission->job, admission->tus,
+                             error)
              : v2m_jobs_begin(admission->mongo, admission->job, error);
 
     if (rc == V2M_OK && ngx_http_v2m_admission_limited(&admission->quota)) {
@@ -295,13 +300,22 @@ static ngx_int_t
 ngx_http_v2m_admission_repeated(ngx_http_v2m_upload_t *upload)
 {
     ngx_int_t           rc;
+    ngx_uint_t          resumable;
     ngx_http_v2m_ctx_t *ctx;
     ngx_http_request_t *r = upload->request;
 
     ctx = ngx_http_v2m_find_ctx(r);
     ngx_memcpy(ctx->job, upload->job.id, sizeof(v2m_id_t));
 
-    if (upload->job.state == V2M_JOB_UPLOADING) {
+    resumable = upload->job.tails[0] != '\0';
+
+    if (resumable != (upload->tus != NULL)) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_CONFLICT,
+                                    "this Idempotency-Key is that of an upload "
+                                    "of another kind");
+    }
+
+    if (upload->job.state == V2M_JOB_UPLOADING && !resumable) {
         return ngx_http_v2m_problem(r, NGX_HTTP_CONFLICT,
                                     "an upload with this Idempotency-Key is "
                                     "under way");

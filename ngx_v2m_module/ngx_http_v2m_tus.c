@@ -149,6 +149,26 @@ ngx_http_v2m_tus_limit(ngx_http_request_t *r)
 }
 
 
+ngx_int_t
+ngx_http_v2m_tus_check_length(ngx_http_request_t *r, int64_t length)
+{
+    u_char  text[128];
+    int64_t limit;
+
+    limit = ngx_http_v2m_tus_limit(r);
+
+    if (length <= limit) {
+        return NGX_OK;
+    }
+
+    ngx_snprintf(text, sizeof(text),
+                 "an upload may have %L bytes (Tus-Max-Size)%Z", limit);
+
+    return ngx_http_v2m_problem(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                (char *) text);
+}
+
+
 /* The method, or the one that stands in for it where something on the way to us
  * does not let it through. */
 static ngx_uint_t

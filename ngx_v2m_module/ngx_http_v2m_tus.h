@@ -69,6 +69,9 @@ ngx_int_t ngx_http_v2m_tus_send(ngx_http_request_t *r, ngx_uint_t status);
 /* The largest upload taken, bytes; INT64_MAX: any. */
 int64_t ngx_http_v2m_tus_limit(ngx_http_request_t *r);
 
+/* Refuses an upload of more bytes; NGX_OK or the status. */
+ngx_int_t ngx_http_v2m_tus_check_length(ngx_http_request_t *r, int64_t length);
+
 /* A request header that is a number of bytes.  NGX_DECLINED: it is not there;
  * NGX_ERROR: it is none. */
 ngx_int_t ngx_http_v2m_tus_number(ngx_http_request_t *r, const char *name,

@@ -14,8 +14,7 @@
 static ngx_int_t
 ngx_http_v2m_tus_length(ngx_http_v2m_tus_request_t *request)
 {
-    u_char              text[128];
-    int64_t             limit, length;
+    int64_t             length;
     ngx_int_t           rc;
     ngx_str_t          *deferred;
     ngx_http_request_t *r = request->upload->request;
@@ -40,13 +39,10 @@ ngx_http_v2m_tus_length(ngx_http_v2m_tus_request_t *request)
                                     "there is no file: Upload-Length is 0");
     }
 
-    limit = ngx_http_v2m_tus_limit(r);
+    rc = ngx_http_v2m_tus_check_length(r, length);
 
-    if (length > limit) {
-        ngx_snprintf(text, sizeof(text),
-                     "an upload may have %L bytes (Tus-Max-Size)%Z", limit);
-        return ngx_http_v2m_problem(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                    (char *) text);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     request->tus.length = length;
@@ -77,6 +73,12 @@ ngx_http_v2m_tus_create(ngx_http_request_t *r)
         return ngx_http_v2m_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
                                     "the bytes of an upload are sent as "
                                     "application/offset+octet-stream");
+    }
+
+    if (ngx_http_v2m_find_header(r, "upload-concat") != NULL) {
+        return ngx_http_v2m_problem(r, NGX_HTTP_BAD_REQUEST,
+                                    "uploads are not joined here "
+                                    "(Upload-Concat): send the file as one");
     }
 
     rc = ngx_http_v2m_tus_length(request);

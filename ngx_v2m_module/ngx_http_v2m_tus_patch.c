@@ -30,6 +30,7 @@ typedef struct {
     unsigned       found : 1;
     unsigned       finished : 1;
     unsigned       elsewhere : 1; /* it is at another offset */
+    unsigned       over : 1;      /* the quota has no room for its length */
 } ngx_http_v2m_tus_acquire_t;
 
 static int  ngx_http_v2m_tus_acquire_run(void *data, v2m_error_t *error);
@@ -68,7 +69,11 @@ ngx_http_v2m_tus_patch(ngx_http_request_t *r, const v2m_id_t id)
                                     "Upload-Offset is needed, in bytes");
     }
 
-    rc = ngx_http_v2m_tus_checksum(request);
+    rc = ngx_http_v2m_tus_check_length(r, request->length);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_v2m_tus_checksum(request);
+    }
 
     if (rc == NGX_OK) {
         rc = ngx_http_v2m_upload_check(request->upload);
@@ -143,14 +148,33 @@ ngx_http_v2m_tus_compare(ngx_http_v2m_tus_acquire_t *acquire,
 }
 
 
-/* With the lease: what the request needs; on a thread of the storage pool. */
+/* What the user's other files take; on a thread of the storage pool. */
 static int
-ngx_http_v2m_tus_prepare(ngx_http_v2m_tus_acquire_t *acquire,
-                         v2m_error_t                *error)
+ngx_http_v2m_tus_usage(ngx_http_v2m_tus_acquire_t *acquire, v2m_error_t *error)
 {
-    int         rc;
     v2m_quota_t own;
-    v2m_tus_t  *tus = &acquire->tus;
+
+    if (acquire->quotas != NULL) {
+        /* what was known last holds, where the database does not answer */
+        (void) v2m_quotas_ask(acquire->quotas, acquire->username, &own, NULL);
+        ngx_http_v2m_quota_limit(&acquire->quota, &own);
+    }
+
+    return acquire->quota.bytes > 0
+               ? v2m_usage(acquire->mongo, acquire->username, acquire->id,
+                           &acquire->usage, error)
+               : V2M_OK;
+}
+
+
+/* With the lease: what the request needs; on a thread of the storage pool.
+ * told: its length is in the record for the first time. */
+static int
+ngx_http_v2m_tus_prepare(ngx_http_v2m_tus_acquire_t *acquire, ngx_uint_t told,
+                         v2m_error_t *error)
+{
+    int        rc;
+    v2m_tus_t *tus = &acquire->tus;
 
     if (tus->offset % tus->chunk_size != 0) {
         acquire->tail = malloc(tus->chunk_size);
@@ -166,20 +190,22 @@ ngx_http_v2m_tus_prepare(ngx_http_v2m_tus_acquire_t *acquire,
         }
     }
 
-    if (tus->length >= 0) {
+    if (tus->length >= 0 && !told) {
         return V2M_OK;
     }
 
-    if (acquire->quotas != NULL) {
-        /* what was known last holds, where the database does not answer */
-        (void) v2m_quotas_ask(acquire->quotas, acquire->username, &own, NULL);
-        ngx_http_v2m_quota_limit(&acquire->quota, &own);
+    rc = ngx_http_v2m_tus_usage(acquire, error);
+
+    /* the record comes first here as well, see ngx_http_v2m_admission_run() */
+
+    if (rc == V2M_OK && told && acquire->quota.bytes > 0
+        && tus->length > acquire->quota.bytes - acquire->usage.bytes)
+    {
+        acquire->over = 1;
+        rc = v2m_error_set(error, V2M_INVALID, "there is no room for it");
     }
 
-    return acquire->quota.bytes > 0
-               ? v2m_usage(acquire->mongo, acquire->username, acquire->id,
-                           &acquire->usage, error)
-               : V2M_OK;
+    return rc;
 }
 
 
@@ -188,6 +214,7 @@ static int
 ngx_http_v2m_tus_acquire_run(void *data, v2m_error_t *error)
 {
     int                         rc;
+    ngx_uint_t                  told;
     v2m_tus_piece_t             nothing;
     ngx_http_v2m_tus_acquire_t *acquire = data;
 
@@ -214,15 +241,22 @@ ngx_http_v2m_tus_acquire_run(void *data, v2m_error_t *error)
 
     v2m_id_generate(acquire->tus.owner);
 
+    told = acquire->length >= 0 && acquire->tus.length < 0;
+
     rc = v2m_tus_acquire(acquire->mongo, &acquire->tus, acquire->length, error);
 
     if (rc != V2M_OK) {
         return rc;
     }
 
-    rc = ngx_http_v2m_tus_prepare(acquire, error);
+    rc = ngx_http_v2m_tus_prepare(acquire, told, error);
 
     if (rc != V2M_OK) {
+        if (told) {
+            /* nobody has seen yet whether there is room for it */
+            acquire->tus.length = -1;
+        }
+
         ngx_memzero(&nothing, sizeof(nothing));
         nothing.offset = acquire->tus.offset;
         (void) v2m_tus_pause(acquire->mongo, &acquire->tus, &nothing, NULL);
@@ -237,7 +271,14 @@ ngx_http_v2m_tus_acquire_failure(ngx_http_request_t               *r,
                                  const ngx_http_v2m_tus_acquire_t *acquire,
                                  int rc, const v2m_error_t *error)
 {
-    u_char text[128];
+    u_char                 text[128];
+    ngx_http_v2m_upload_t *upload = acquire->request->upload;
+
+    if (acquire->over) {
+        upload->quota = acquire->quota;
+        upload->room = acquire->quota.bytes - acquire->usage.bytes;
+        return ngx_http_v2m_quota_exceeded(upload);
+    }
 
     if (rc == V2M_NOT_FOUND) {
         return ngx_http_v2m_problem(r, NGX_HTTP_NOT_FOUND,

@@ -552,6 +552,13 @@ ngx_http_v2m_tus_failed(ngx_http_v2m_upload_t *upload)
 {
     ngx_http_v2m_tus_request_t *request = upload->piece;
 
+    if (request->creating) {
+        /* its address is not told, so nobody could go on with it */
+        ngx_http_v2m_upload_drop(upload);
+        ngx_http_v2m_upload_refuse(upload);
+        return;
+    }
+
     if (!request->held || ngx_http_v2m_tus_keep(request, 0) != NGX_OK) {
         ngx_http_v2m_upload_refuse(upload);
     }
@@ -563,9 +570,16 @@ ngx_http_v2m_tus_released(ngx_http_v2m_upload_t *upload)
 {
     ngx_http_v2m_tus_request_t *request = upload->piece;
 
-    if (request->held && !upload->queued && !upload->released) {
-        (void) ngx_http_v2m_tus_keep(request, 1);
+    if (!request->held || upload->queued || upload->released) {
+        return;
     }
+
+    if (request->creating) {
+        ngx_http_v2m_upload_drop(upload);
+        return;
+    }
+
+    (void) ngx_http_v2m_tus_keep(request, 1);
 }
 
 

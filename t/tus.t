@@ -220,8 +220,25 @@ for my $length (0, 20_000) {
         chunk_size => 16384);
 }
 
+# what is refused or cut is gone, as nobody was told its address
+
 is_refused(tus(POST => '/tus/', $authorization, @piece,
     'Upload-Length' => 39_999, body => $video), 413, qr/room for 39999 bytes/);
+is_refused(tus(POST => '/tus/', $authorization, @piece,
+    'Upload-Length' => 40_000, body => $video,
+    'Upload-Checksum' => 'sha1 ' . padded(sha1_base64('x'))), 460, qr//);
+wait_for(sub { @{ store('jobs_of', $owner) } == 3 }, 'their records to go');
+
+my $socket = connect_gateway();
+
+print {$socket} "POST /tus/ HTTP/1.1\r\nHost: localhost\r\n"
+    . "Tus-Resumable: 1.0.0\r\nAuthorization: $authorization\r\n"
+    . "Content-Type: $piece[1]\r\nUpload-Length: 40000\r\n"
+    . "Content-Length: 40000\r\n\r\n" . substr $video, 0, 20_000;
+$socket->flush;
+
+wait_for(sub { @{ store('jobs_of', $owner) } == 4 }, 'its record');
+close $socket;
 wait_for(sub { @{ store('jobs_of', $owner) } == 3 }, 'its record to go');
 
 
@@ -419,6 +436,9 @@ $path = tus(POST => '/small/', $authorization, 'Upload-Defer-Length' => 1)
 is(send_piece($path, $authorization, 0, 'x' x 900)->code, 204);
 is_refused(send_piece($path, $authorization, 900, 'x' x 101), 413,
     qr/room for 100 bytes/);
+is_refused(send_piece($path, $authorization, 900, 'x',
+    'Upload-Length' => 1001), 413, qr/may have 1000 bytes/);
+is(tus(HEAD => $path, $authorization)->header('Upload-Defer-Length'), 1);
 
 
 
@@ -441,7 +461,16 @@ is_refused(tus(POST => '/tus/', $authorization, 'Upload-Length' => 1), 429,
     qr/v2m_quota_jobs/);
 is_refused(send_piece($deferred, $authorization, 0, 'x' x 52_401), 413,
     qr/v2m_quota_bytes/);
-is(send_piece($deferred, $authorization, 0, 'x' x 52_400)->code, 204);
+is(send_piece($deferred, $authorization, 0, 'x' x 52_300)->code, 204);
+is_refused(send_piece($deferred, $authorization, 52_300, 'x',
+    'Upload-Length' => 52_401), 413, qr/of which 52400 are left/);
+
+my $head = tus(HEAD => $deferred, $authorization);
+
+is($head->header('Upload-Defer-Length'), 1, 'that is not its length');
+is($head->header('Upload-Offset'), 52_300);
+is(send_piece($deferred, $authorization, 52_300, 'x' x 99,
+    'Upload-Length' => 52_400)->code, 204);
 is(tus(DELETE => $deferred, $authorization)->code, 204);
 is(tus(POST => '/tus/', $authorization, 'Upload-Length' => 52_400)->code, 201,
     'there is room again');
@@ -560,6 +589,7 @@ for my $case (
     [400, qr/Upload-Length/, 'Upload-Defer-Length' => 2],
     [400, qr/base64/, 'Upload-Length' => 1, 'Upload-Metadata' => 'a *'],
     [400, qr/base64/, 'Upload-Length' => 1, 'Upload-Metadata' => 'a YQ==,'],
+    [400, qr/not joined/, 'Upload-Length' => 1, 'Upload-Concat' => 'partial'],
     [422, qr/bitrate/, 'Upload-Length' => 1, 'Upload-Metadata' => 'bitrate MQ=='],
     [415, qr/octet-stream/, 'Upload-Length' => 1, body => 'x'],
 ) {
@@ -601,3 +631,28 @@ v2m_tus_expires 0;
 --- must_die
 --- error_log
 "v2m_tus_expires" must be from 1s to 366d
+
+
+
+=== TEST 17: one that is made again as its answer was lost is the same one
+--- scenario
+wait_ready();
+my ($authorization, $owner) = make_owner();
+my @key = ('Idempotency-Key' => 'one');
+my $path = create($authorization, 10, @key);
+
+is(create($authorization, 10, @key), $path);
+isnt(create($authorization, 10, 'Idempotency-Key' => 'two'), $path);
+isnt(create((make_owner())[0], 10, @key), $path, 'of someone else');
+is(scalar @{ store('jobs_of', $owner) }, 2);
+
+is(http(PUT => '/upload', @key, body => 'video',
+    Authorization => $authorization)->code, 409, 'it is no other upload');
+
+is(send_piece($path, $authorization, 0, '0123456789')->code, 204);
+is(create($authorization, 10, @key), $path, 'and when it is complete');
+is(tus(DELETE => $path, $authorization)->code, 204);
+isnt(create($authorization, 10, @key), $path, 'but not when it is gone');
+is_refused(tus(POST => '/tus/', $authorization, 'Upload-Length' => 10,
+    'Idempotency-Key' => ''), 400, qr/Idempotency-Key/);
+messages();

@@ -38,7 +38,8 @@ take(const char *key, v2m_job_t *job)
     v2m_job_t   found;
     v2m_error_t error;
 
-    assert_ok(v2m_requests_begin(mongo, key, job, &found, &error), &error);
+    assert_ok(v2m_requests_begin(mongo, key, job, NULL, &found, &error),
+              &error);
 }
 
 
@@ -49,7 +50,7 @@ refuse(const char *key, v2m_job_t *job, const v2m_job_t *other)
     v2m_job_t   found;
     v2m_error_t error;
 
-    assert_int_equal(v2m_requests_begin(mongo, key, job, &found, &error),
+    assert_int_equal(v2m_requests_begin(mongo, key, job, NULL, &found, &error),
                      V2M_CONFLICT);
     assert_string_equal(found.id, other->id);
     v2m_job_free(&found);
@@ -69,8 +70,9 @@ test_first_and_again(void **state)
     again = fresh();
 
     take("key", &first);
-    assert_int_equal(v2m_requests_begin(mongo, "key", &again, &found, &error),
-                     V2M_CONFLICT);
+    assert_int_equal(
+        v2m_requests_begin(mongo, "key", &again, NULL, &found, &error),
+        V2M_CONFLICT);
     assert_string_equal(found.id, first.id);
     assert_int_equal(found.state, V2M_JOB_UPLOADING);
     v2m_job_free(&found);
@@ -185,8 +187,8 @@ race(void *data)
     test_racer_t *racer = data;
 
     pthread_barrier_wait(racer->start);
-    racer->rc =
-        v2m_requests_begin(mongo, "raced", &racer->job, &racer->found, &error);
+    racer->rc = v2m_requests_begin(mongo, "raced", &racer->job, NULL,
+                                   &racer->found, &error);
 
     return NULL;
 }
@@ -284,8 +286,9 @@ test_forget(void **state)
     take("key", &first);
     assert_ok(v2m_requests_forget(mongo, first.created_ms, &count, &error),
               &error);
-    assert_int_equal(v2m_requests_begin(mongo, "key", &again, &found, &error),
-                     V2M_CONFLICT);
+    assert_int_equal(
+        v2m_requests_begin(mongo, "key", &again, NULL, &found, &error),
+        V2M_CONFLICT);
     v2m_job_free(&found);
 
     assert_ok(v2m_requests_forget(mongo, first.created_ms + 1, &count, &error),
