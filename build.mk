@@ -110,7 +110,7 @@ $(B)/v2m-notifier: $(call objects,$(wildcard workers/notifier/*.c)) $(ACCOUNT_OB
 $(B)/v2m-sweep: $(call objects,$(wildcard workers/sweep/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
-$(B)/v2m: $(call objects,$(wildcard client/*.c) core/v2m_error.c core/v2m_pause.c core/v2m_utf8.c)
+$(B)/v2m: $(call objects,$(wildcard client/*.c) $(patsubst %,core/v2m_%.c,error filename pause utf8))
 	$(call line,LINK,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CURL_LIBS) -ljansson
 
 $(B)/v2m-jobs: $(call objects,$(wildcard workers/jobs/*.c)) $(COMMON_OBJECTS) $(CORE_OBJECTS)

@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -85,6 +86,23 @@ v2m_cli_on_signal(int number)
 }
 
 
+static void
+v2m_cli_print_text(const json_t *job)
+{
+    char line[64];
+
+    snprintf(line, sizeof(line), "%.24s  %-10.20s  ",
+             v2m_client_text(job, "id"), v2m_client_text(job, "state"));
+    v2m_screen_put(stdout, line);
+    v2m_screen_put(stdout, v2m_client_text(job, "name"));
+
+    if (json_is_string(json_object_get(job, "reason"))) {
+        fputs(": ", stdout);
+        v2m_screen_put(stdout, v2m_client_text(job, "reason"));
+    }
+}
+
+
 void
 v2m_cli_print(const v2m_cli_t *cli, const json_t *job)
 {
@@ -94,12 +112,7 @@ v2m_cli_print(const v2m_cli_t *cli, const json_t *job)
         json_dumpf(job, stdout, JSON_COMPACT);
 
     } else {
-        printf("%s  %-10s  %s", v2m_client_text(job, "id"),
-               v2m_client_text(job, "state"), v2m_client_text(job, "name"));
-
-        if (json_is_string(json_object_get(job, "reason"))) {
-            printf(": %s", v2m_client_text(job, "reason"));
-        }
+        v2m_cli_print_text(job);
     }
 
     putchar('\n');
@@ -115,7 +128,7 @@ v2m_cli_read_line(char *line, const char *what)
         return 0;
     }
 
-    line[strcspn(line, "\n")] = '\0';
+    line[strcspn(line, "\r\n")] = '\0';
 
     return 1;
 }
@@ -513,6 +526,23 @@ v2m_cli_run(v2m_cli_t *cli)
 }
 
 
+/* Nothing that is opened later, such as a file that is downloaded to, may get
+ * the number of one of the three when that is closed. */
+static void
+v2m_cli_open_standard(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDONLY);
+    } while (fd >= 0 && fd < STDERR_FILENO);
+
+    if (fd > STDERR_FILENO) {
+        close(fd);
+    }
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -521,6 +551,8 @@ main(int argc, char **argv)
     v2m_cli_t        cli;
     v2m_error_t      error;
     struct sigaction action;
+
+    v2m_cli_open_standard();
 
     memset(&cli, 0, sizeof(cli));
     memset(&action, 0, sizeof(action));
@@ -545,6 +577,11 @@ main(int argc, char **argv)
     if (result == V2M_CLIENT_DONE) {
         cli.client.query = query;
         result = v2m_cli_run(&cli);
+    }
+
+    if ((fflush(stdout) != 0 || ferror(stdout)) && result == V2M_CLIENT_DONE) {
+        v2m_client_complain("standard output cannot be written");
+        result = V2M_CLIENT_FAILED;
     }
 
     v2m_account_free(&cli.client.account);

@@ -1,6 +1,7 @@
 #include "v2m_call.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,10 @@ typedef struct {
     CURL              *curl;
     struct curl_slist *headers;
     char               fault[CURL_ERROR_SIZE];
-    int                wrote; /* something of it is in "out" */
+    int                wrote;  /* something of it is in "out" */
+    int64_t            length; /* of the body, as announced */
+    int64_t            given;  /* bytes of it */
+    int                number; /* errno of a file that failed, 0: none did */
 } v2m_call_state_t;
 
 /* of all threads, and set by a signal handler: lock-free */
@@ -110,11 +114,18 @@ v2m_call_take(char *bytes, size_t size, size_t count, void *data)
             && (fseeko(state->call->out, 0, SEEK_SET) != 0
                 || ftruncate(fileno(state->call->out), 0) != 0))
         {
+            state->number = errno;
             return 0;
         }
 
         state->wrote = 1;
-        return fwrite(bytes, 1, length, state->call->out);
+
+        if (fwrite(bytes, 1, length, state->call->out) != length) {
+            state->number = errno;
+            return 0;
+        }
+
+        return length;
     }
 
     if (answer->length + length > V2M_CALL_ANSWER) {
@@ -141,10 +152,35 @@ v2m_call_give(char *bytes, size_t size, size_t count, void *data)
     v2m_call_state_t *state = data;
     size_t            length;
 
-    length = fread(bytes, size, count, state->call->body);
+    /* not what was appended since the length was announced */
 
-    return length == 0 && ferror(state->call->body) ? CURL_READFUNC_ABORT
-                                                    : length * size;
+    length = size * count;
+
+    if ((int64_t) length > state->length - state->given) {
+        length = (size_t) (state->length - state->given);
+    }
+
+    if (length == 0) {
+        return 0;
+    }
+
+    length = fread(bytes, 1, length, state->call->body);
+
+    if (length == 0 && ferror(state->call->body)) {
+        state->number = errno;
+        return CURL_READFUNC_ABORT;
+    }
+
+    /* the service would wait for the rest */
+
+    if (length == 0) {
+        state->number = ENODATA;
+        return CURL_READFUNC_ABORT;
+    }
+
+    state->given += (int64_t) length;
+
+    return length;
 }
 
 
@@ -155,12 +191,17 @@ v2m_call_seek(void *data, curl_off_t offset, int origin)
     v2m_call_state_t *state = data;
 
     /* libcurl only ever counts from the beginning of what is sent */
-    return origin == SEEK_SET
-                   && fseeko(state->call->body, state->call->body_from + offset,
-                             SEEK_SET)
-                          == 0
-               ? CURL_SEEKFUNC_OK
-               : CURL_SEEKFUNC_FAIL;
+
+    if (origin != SEEK_SET
+        || fseeko(state->call->body, state->call->body_from + offset, SEEK_SET)
+               != 0)
+    {
+        return CURL_SEEKFUNC_FAIL;
+    }
+
+    state->given = offset;
+
+    return CURL_SEEKFUNC_OK;
 }
 
 
@@ -212,6 +253,15 @@ v2m_call_header(v2m_call_state_t *state, const char *name, const char *value)
 }
 
 
+/* Whether it is a POST without a body: that says so by "Content-Length: 0",
+ * which some proxies insist on (RFC 9110 section 8.6). */
+static int
+v2m_call_is_empty_post(const v2m_call_t *call)
+{
+    return call->body == NULL && strcmp(call->method, "POST") == 0;
+}
+
+
 static int
 v2m_call_headers(v2m_call_state_t *state)
 {
@@ -225,6 +275,8 @@ v2m_call_headers(v2m_call_state_t *state)
     }
 
     return v2m_call_header(state, "Accept", "application/json")
+           && (!v2m_call_is_empty_post(call)
+               || v2m_call_add(state, "Content-Type:"))
            && (call->from == 0
                || v2m_call_header(state, "If-Range", call->version))
            && (call->body == NULL
@@ -308,6 +360,11 @@ v2m_call_prepare(v2m_call_state_t *state, v2m_error_t *error)
         curl_easy_setopt(curl, CURLOPT_RANGE, range);
     }
 
+    if (v2m_call_is_empty_post(call)) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, 0L);
+    }
+
     if (call->body != NULL) {
         if (fstat(fileno(call->body), &status) != 0
             || fseeko(call->body, call->body_from, SEEK_SET) != 0)
@@ -315,9 +372,12 @@ v2m_call_prepare(v2m_call_state_t *state, v2m_error_t *error)
             return v2m_error_set(error, V2M_ERROR, "the file cannot be read");
         }
 
+        state->given = 0;
+        state->length = (int64_t) status.st_size - call->body_from;
+
         curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
         curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
-                         (curl_off_t) status.st_size - call->body_from);
+                         (curl_off_t) state->length);
         curl_easy_setopt(curl, CURLOPT_READFUNCTION, v2m_call_give);
         curl_easy_setopt(curl, CURLOPT_READDATA, state);
         curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, v2m_call_seek);
@@ -337,6 +397,7 @@ v2m_call_once(v2m_call_state_t *state, v2m_error_t *error)
 
     free(state->answer->text);
     memset(state->answer, 0, sizeof(*state->answer));
+    state->number = 0;
     wait = 0;
 
     rc = v2m_call_prepare(state, error);
@@ -354,8 +415,11 @@ v2m_call_once(v2m_call_state_t *state, v2m_error_t *error)
         } else if (code == CURLE_WRITE_ERROR || code == CURLE_READ_ERROR
                    || code == CURLE_ABORTED_BY_CALLBACK)
         {
-            rc = v2m_error_set(error, V2M_ERROR,
-                               "a file could not be read or written");
+            rc = v2m_error_set(error, V2M_ERROR, "%s",
+                               state->number == ENODATA
+                                   ? "the file became shorter"
+                               : state->number != 0 ? strerror(state->number)
+                                                    : "the answer is too long");
 
         } else if (code != CURLE_OK && state->answer->status < 400) {
             rc = v2m_error_set(error, V2M_UNAVAILABLE, "%.200s",
@@ -375,6 +439,26 @@ v2m_call_once(v2m_call_state_t *state, v2m_error_t *error)
 }
 
 
+/* Whether what the status says passes by itself. */
+static int
+v2m_call_passes(const v2m_call_t *call, long status)
+{
+    switch (status) {
+    case 429:
+    case 502: /* of what stands before a service that is away */
+    case 503:
+    case 504:
+        return 1;
+
+    case 409: /* our first try, of which the service has not noticed the end */
+        return call->keyed;
+
+    default:
+        return 0;
+    }
+}
+
+
 int
 v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer, v2m_error_t *error)
 {
@@ -391,8 +475,7 @@ v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer, v2m_error_t *error)
         rc = v2m_call_once(&state, error);
 
         again = rc == V2M_UNAVAILABLE
-                || (rc == V2M_OK
-                    && (answer->status == 429 || answer->status == 503));
+                || (rc == V2M_OK && v2m_call_passes(call, answer->status));
 
         if (!again || call->once || state.wrote || tries + 1 == V2M_CALL_TRIES
             || answer->wait_s > V2M_CALL_WAIT_S)

@@ -39,6 +39,7 @@ typedef struct {
     const char        *version; /* ... it is still this one (If-Range) */
     v2m_screen_line_t *line;    /* shows how far it is; NULL: nothing does */
     int                once;    /* is not tried again */
+    int                keyed;   /* has an Idempotency-Key */
 } v2m_call_t;
 
 typedef struct {
@@ -59,12 +60,13 @@ void v2m_call_exit(void);
 char *v2m_call_escape(const char *text);
 
 /*
- * Makes the call; one that the service cannot serve now (429, 503), or that
- * does not reach it, is tried again with growing pauses, as long as
- * Retry-After says when that is longer, five times in all; not one with "out"
- * of which something came.  V2M_UNAVAILABLE: there was no answer.
- * V2M_ERROR: "out" or "body" failed, or the call was interrupted.  The answer
- * is to be freed with v2m_call_answer_free(), whatever comes of it.
+ * Makes the call; one that the service cannot serve now (429, 502, 503, 504,
+ * and 409 while a key is in use), or that does not reach it, is tried again
+ * with growing pauses, as long as Retry-After says when that is longer, five
+ * times in all; not one with "out" of which something came.  V2M_UNAVAILABLE:
+ * there was no answer. V2M_ERROR: "out" or "body" failed, or the call was
+ * interrupted.  The answer is to be freed with v2m_call_answer_free(), whatever
+ * comes of it.
  */
 int v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer,
              v2m_error_t *error);

@@ -26,6 +26,11 @@ typedef struct {
     int           progress;  /* is shown */
 } v2m_client_t;
 
+/* A header with a fresh Idempotency-Key, by which the service knows a call that
+ * is repeated; 0: the system has no random number. */
+#define V2M_CLIENT_KEY 64
+int v2m_client_key(char header[V2M_CLIENT_KEY]);
+
 /* Makes the call with the account's token, or with what it has of its own; the
  * path is put after the service's address.  As v2m_call(), and V2M_DENIED:
  * there is no token. */
@@ -33,14 +38,15 @@ int v2m_client_ask(v2m_client_t *client, v2m_call_t *call, const char *path,
                    v2m_call_answer_t *answer, v2m_error_t *error);
 
 /* What came of v2m_client_ask(), as what the program ends with; complains when
- * that is not V2M_CLIENT_DONE, an answer of class 2xx. */
-int v2m_client_judge(int rc, const v2m_call_answer_t *answer,
+ * that is not V2M_CLIENT_DONE, an answer of class 2xx.  The call is about this
+ * file or job; NULL: about none. */
+int v2m_client_judge(const char *about, int rc, const v2m_call_answer_t *answer,
                      const v2m_error_t *error);
 
 /* Both in one.  *value: the JSON of the answer, to be json_decref()ed; value
  * may be NULL. */
-int v2m_client_call(v2m_client_t *client, v2m_call_t *call, const char *path,
-                    json_t **value);
+int v2m_client_call(v2m_client_t *client, const char *about, v2m_call_t *call,
+                    const char *path, json_t **value);
 
 /* 24 hex digits; nothing else becomes part of an address or a file's name. */
 int v2m_client_is_id(const char *text);

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "v2m_call.h"
 #include "v2m_cli.h"
+#include "v2m_filename.h"
 #include "v2m_parallel.h"
 #include "v2m_screen.h"
 #include "v2m_upload_client.h"
@@ -116,22 +118,63 @@ v2m_cli_upload(v2m_cli_t *cli)
 }
 
 
+/* The name after the folder's. */
+static const char *
+v2m_files_last(const char *path)
+{
+    const char *slash;
+
+    slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+
 /* The name with ".mp3" instead of its ending; malloc'ed. */
 static char *
 v2m_files_mp3_name(const char *name)
 {
     char       *mp3;
     size_t      length;
-    const char *slash, *dot;
+    const char *dot;
 
-    slash = strrchr(name, '/');
     dot = strrchr(name, '.');
 
-    length = dot != NULL && dot > (slash != NULL ? slash + 1 : name)
-                 ? (size_t) (dot - name)
-                 : strlen(name);
+    length = dot != NULL && dot > v2m_files_last(name) ? (size_t) (dot - name)
+                                                       : strlen(name);
 
     return asprintf(&mp3, "%.*s.mp3", (int) length, name) < 0 ? NULL : mp3;
+}
+
+
+/* The folder of a path; 0: it is not known. */
+static int
+v2m_files_folder(const char *path, struct stat *status)
+{
+    int   found;
+    char *folder;
+
+    if (asprintf(&folder, "%.*s.", (int) (v2m_files_last(path) - path), path)
+        < 0) {
+        return 0;
+    }
+
+    found = stat(folder, status) == 0;
+    free(folder);
+
+    return found;
+}
+
+
+/* Whether both name the same file, which need not be there. */
+static int
+v2m_files_is_same(const char *one, const char *other)
+{
+    struct stat first, second;
+
+    return strcmp(v2m_files_last(one), v2m_files_last(other)) == 0
+           && v2m_files_folder(one, &first) && v2m_files_folder(other, &second)
+           && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 
@@ -149,7 +192,7 @@ v2m_files_fetch(void *data, int i)
     }
 
     if (strcmp(v2m_client_text(job, "state"), "ready") != 0) {
-        v2m_client_complain("%s: the job is %s%s%s", v2m_client_text(job, "id"),
+        v2m_client_complain("%s: the job is %s%s%s", files->cli->words[i],
                             v2m_client_text(job, "state"),
                             v2m_client_text(job, "reason")[0] ? ": " : "",
                             v2m_client_text(job, "reason"));
@@ -202,13 +245,13 @@ v2m_files_is_taken(const v2m_files_t *files, int i)
 static int
 v2m_files_name(v2m_files_t *files, int i)
 {
+    char        name[V2M_FILENAME_MAX + 1];
     v2m_file_t *file;
-    const char *name, *slash;
+    const char *given;
 
     file = &files->files[i];
-    name = v2m_client_text(file->job, "name");
-    slash = strrchr(name, '/');
-    name = slash != NULL ? slash + 1 : name;
+    given = v2m_client_text(file->job, "name");
+    v2m_filename_clean(name, given, strlen(given));
 
     file->path = files->cli->output != NULL
                      ? strdup(files->cli->output)
@@ -267,6 +310,85 @@ v2m_cli_download(v2m_cli_t *cli)
 }
 
 
+/* The MP3 would replace one of the files that are given, or another MP3. */
+static const char *
+v2m_files_victim(const v2m_files_t *files, int i)
+{
+    int         k;
+    const char *path;
+
+    path = files->files[i].path;
+
+    for (k = 0; k < files->cli->count; k++) {
+        if (v2m_files_is_same(path, files->cli->words[k])) {
+            return files->cli->words[k];
+        }
+
+        if (k < i && files->files[k].path != NULL
+            && v2m_files_is_same(path, files->files[k].path))
+        {
+            return files->files[k].path;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Chooses where the MP3 of a file goes: beside it. */
+static void
+v2m_files_place(v2m_files_t *files, int i)
+{
+    v2m_file_t *file;
+    const char *victim;
+
+    file = &files->files[i];
+    file->path = v2m_files_mp3_name(files->cli->words[i]);
+
+    victim = file->path != NULL ? v2m_files_victim(files, i) : NULL;
+
+    if (victim != NULL) {
+        v2m_client_complain("%s: its MP3 would replace %s: use v2m upload, and "
+                            "v2m download with -o",
+                            files->cli->words[i], victim);
+        free(file->path);
+        file->path = NULL;
+    }
+}
+
+
+static int
+v2m_files_begin(void *data, int i)
+{
+    v2m_files_t *files = data;
+
+    return files->files[i].path != NULL ? v2m_files_upload(files, i)
+                                        : V2M_CLIENT_FAILED;
+}
+
+
+/* Of jobs that were not waited for to their end. */
+static void
+v2m_files_tell(const v2m_files_t *files)
+{
+    int           i;
+    const char   *state;
+    const json_t *job;
+
+    for (i = 0; i < files->cli->count; i++) {
+        job = files->files[i].job;
+        state = v2m_client_text(job, "state");
+
+        if (job != NULL && strcmp(state, "ready") != 0
+            && strcmp(state, "failed") != 0) {
+            v2m_client_complain("%s is job %s: v2m wait, v2m download go on",
+                                files->cli->words[i],
+                                v2m_client_text(job, "id"));
+        }
+    }
+}
+
+
 /* Waits for a job that was uploaded, and fetches its MP3. */
 static int
 v2m_files_finish(void *data, int i)
@@ -291,7 +413,6 @@ v2m_files_finish(void *data, int i)
 
     json_decref(file->job);
     file->job = job;
-    file->path = v2m_files_mp3_name(files->cli->words[i]);
 
     return v2m_files_fetch(files, i);
 }
@@ -309,24 +430,17 @@ v2m_cli_convert(v2m_cli_t *cli)
         return result;
     }
 
-    result = v2m_files_run(&files, v2m_files_upload, NULL);
-
-    if (v2m_call_interrupted()) {
-        rc = V2M_CLIENT_FAILED;
-
-        for (i = 0; i < cli->count; i++) {
-            if (files.files[i].job != NULL) {
-                v2m_client_complain("%s is job %s: v2m wait, v2m download go "
-                                    "on",
-                                    cli->words[i],
-                                    v2m_client_text(files.files[i].job, "id"));
-            }
-        }
-
-    } else {
-        rc = v2m_files_run(&files, v2m_files_finish, v2m_files_fetched);
+    for (i = 0; i < cli->count; i++) {
+        v2m_files_place(&files, i);
     }
 
+    result = v2m_files_run(&files, v2m_files_begin, NULL);
+
+    rc = v2m_call_interrupted()
+             ? V2M_CLIENT_FAILED
+             : v2m_files_run(&files, v2m_files_finish, v2m_files_fetched);
+
+    v2m_files_tell(&files);
     v2m_files_free(&files);
 
     return result != V2M_CLIENT_DONE ? result : rc;

@@ -1,8 +1,11 @@
 #include "v2m_jobs_client.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "v2m_call.h"
@@ -11,6 +14,7 @@
 #define V2M_CLIENT_POLL_FIRST_MS 200
 #define V2M_CLIENT_POLL_MOST_MS  2000
 #define V2M_CLIENT_PATH          4096
+#define V2M_CLIENT_PART          30 /* bytes of ".ID.part" */
 
 
 int
@@ -26,7 +30,7 @@ v2m_client_login(v2m_client_t *client, const char *email, const char *password)
     call.email = email;
     call.password = password;
 
-    result = v2m_client_call(client, &call, "/login", &answer);
+    result = v2m_client_call(client, NULL, &call, "/login", &answer);
 
     if (result == V2M_CLIENT_DONE) {
         token = v2m_client_text(answer, "access_token");
@@ -46,14 +50,14 @@ v2m_client_login(v2m_client_t *client, const char *email, const char *password)
 
 
 static int
-v2m_client_job(v2m_client_t *client, const char *method, const char *id,
-               json_t **job)
+v2m_client_job(v2m_client_t *client, const char *about, const char *method,
+               const char *id, json_t **job)
 {
     char       path[64];
     v2m_call_t call;
 
     if (!v2m_client_is_id(id)) {
-        v2m_client_complain("there is no such job: %s", id);
+        v2m_client_complain("%s: there is no such job", id);
         return V2M_CLIENT_FAILED;
     }
 
@@ -62,21 +66,21 @@ v2m_client_job(v2m_client_t *client, const char *method, const char *id,
     memset(&call, 0, sizeof(call));
     call.method = method;
 
-    return v2m_client_call(client, &call, path, job);
+    return v2m_client_call(client, about, &call, path, job);
 }
 
 
 int
 v2m_client_status(v2m_client_t *client, const char *id, json_t **job)
 {
-    return v2m_client_job(client, "GET", id, job);
+    return v2m_client_job(client, id, "GET", id, job);
 }
 
 
 int
 v2m_client_delete(v2m_client_t *client, const char *id)
 {
-    return v2m_client_job(client, "DELETE", id, NULL);
+    return v2m_client_job(client, id, "DELETE", id, NULL);
 }
 
 
@@ -109,7 +113,7 @@ v2m_client_wait(v2m_client_t *client, const char *id, const char *label,
     line = client->progress ? v2m_screen_begin(label) : NULL;
 
     for (pause_ms = V2M_CLIENT_POLL_FIRST_MS;; pause_ms += pause_ms / 4) {
-        result = v2m_client_status(client, id, job);
+        result = v2m_client_job(client, label, "GET", id, job);
         if (result != V2M_CLIENT_DONE) {
             break;
         }
@@ -156,7 +160,7 @@ v2m_client_list(v2m_client_t *client, json_t **jobs)
         memset(&call, 0, sizeof(call));
         call.method = "GET";
 
-        result = v2m_client_call(client, &call, path, &page);
+        result = v2m_client_call(client, NULL, &call, path, &page);
         if (result != V2M_CLIENT_DONE) {
             return result;
         }
@@ -175,7 +179,8 @@ v2m_client_list(v2m_client_t *client, json_t **jobs)
 /* Gets what is missing of the part.  Its name has the file's id: what is there
  * already is of this very MP3. */
 static int
-v2m_client_fetch(v2m_client_t *client, const json_t *job, FILE *part)
+v2m_client_fetch(v2m_client_t *client, const json_t *job, const char *about,
+                 FILE *part)
 {
     int        result;
     char       path[64], version[32];
@@ -195,8 +200,116 @@ v2m_client_fetch(v2m_client_t *client, const json_t *job, FILE *part)
                     ? v2m_screen_begin(v2m_client_text(job, "name"))
                     : NULL;
 
-    result = v2m_client_call(client, &call, path, NULL);
+    result = v2m_client_call(client, about, &call, path, NULL);
     v2m_screen_end(call.line);
+
+    return result;
+}
+
+
+/* The name of the part; 0: it is too long. */
+static int
+v2m_client_part_name(char name[V2M_CLIENT_PATH], const char *path,
+                     const char *fid)
+{
+    size_t      length;
+    const char *slash, *last;
+
+    slash = strrchr(path, '/');
+    last = slash != NULL ? slash + 1 : path;
+    length = strlen(last);
+
+    /* the id makes it one of its own, whatever is left of the name */
+
+    if (length > NAME_MAX - V2M_CLIENT_PART) {
+        length = NAME_MAX - V2M_CLIENT_PART;
+    }
+
+    return snprintf(name, V2M_CLIENT_PATH, "%.*s.%.24s.part",
+                    (int) (last - path) + (int) length, path, fid)
+           < V2M_CLIENT_PATH;
+}
+
+
+/* Opens the part, at its end; NULL: it cannot be, or another call is at it. */
+static FILE *
+v2m_client_part_open(const char *name, int64_t size)
+{
+    FILE *part;
+
+    part = fopen(name, "ae");
+
+    if (part == NULL || fseeko(part, 0, SEEK_END) != 0) {
+        v2m_client_complain("%s: %s", name, strerror(errno));
+        goto failed;
+    }
+
+    /* where files cannot be locked, nobody is kept away */
+
+    if (flock(fileno(part), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        v2m_client_complain("%s: another call is at this download", name);
+        goto failed;
+    }
+
+    /* longer than it can be: not ours */
+    if (ftello(part) > size && ftruncate(fileno(part), 0) == 0) {
+        fseeko(part, 0, SEEK_END);
+    }
+
+    return part;
+
+failed:
+
+    if (part != NULL) {
+        fclose(part);
+    }
+
+    return NULL;
+}
+
+
+/* Brings the part to its full length. */
+static int
+v2m_client_part_fill(v2m_client_t *client, const json_t *job, const char *path,
+                     const char *name)
+{
+    int     result;
+    FILE   *part;
+    int64_t size, length;
+
+    size = json_integer_value(json_object_get(job, "mp3_size"));
+
+    part = v2m_client_part_open(name, size);
+    if (part == NULL) {
+        return V2M_CLIENT_FAILED;
+    }
+
+    result = ftello(part) < size ? v2m_client_fetch(client, job, path, part)
+                                 : V2M_CLIENT_DONE;
+
+    length = ftello(part);
+
+    if (fclose(part) != 0 && result == V2M_CLIENT_DONE) {
+        v2m_client_complain("%s: %s", name, strerror(errno));
+        result = V2M_CLIENT_FAILED;
+    }
+
+    if (result == V2M_CLIENT_DONE && length != size) {
+        /* an answer that is whole, but of something else */
+        v2m_client_complain("%s: what came is not as long as the job says",
+                            path);
+        unlink(name);
+        return V2M_CLIENT_FAILED;
+    }
+
+    if (length == 0) {
+        unlink(name);
+
+    } else if (result != V2M_CLIENT_DONE) {
+        v2m_client_complain("what is there is in %s; to go on: v2m download "
+                            "-o %s %s",
+                            name, path, v2m_client_text(job, "id"));
+    }
 
     return result;
 }
@@ -205,61 +318,39 @@ v2m_client_fetch(v2m_client_t *client, const json_t *job, FILE *part)
 int
 v2m_client_download(v2m_client_t *client, const json_t *job, const char *path)
 {
-    int     result;
-    char    name[V2M_CLIENT_PATH];
-    FILE   *part;
-    int64_t size;
+    int         result;
+    char        name[V2M_CLIENT_PATH];
+    const char *fid;
+    struct stat status;
 
-    size = json_integer_value(json_object_get(job, "mp3_size"));
+    fid = v2m_client_text(job, "mp3_fid");
 
-    if (!v2m_client_is_id(v2m_client_text(job, "mp3_fid"))) {
-        v2m_client_complain("the answer is not that of v2m");
+    if (!v2m_client_is_id(fid)
+        || json_integer_value(json_object_get(job, "mp3_size")) <= 0)
+    {
+        v2m_client_complain("%s: the answer is not that of v2m", path);
         return V2M_CLIENT_FAILED;
     }
 
-    if (snprintf(name, sizeof(name), "%s.%.24s.part", path,
-                 v2m_client_text(job, "mp3_fid"))
-        >= (int) sizeof(name))
-    {
+    if (!v2m_client_part_name(name, path, fid)) {
         v2m_client_complain("the file's name is too long");
         return V2M_CLIENT_FAILED;
     }
 
-    part = fopen(name, "ae");
-    if (part == NULL || fseeko(part, 0, SEEK_END) != 0) {
-        v2m_client_complain("%s: %s", name, strerror(errno));
+    /* such as /dev/null, or a link */
+
+    if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        v2m_client_complain("%s is there, but no file, and is not replaced",
+                            path);
         return V2M_CLIENT_FAILED;
     }
 
-    /* longer than it can be: not ours */
-    if (ftello(part) > size && ftruncate(fileno(part), 0) == 0) {
-        fseeko(part, 0, SEEK_END);
-    }
+    result = v2m_client_part_fill(client, job, path, name);
 
-    result = ftello(part) < size ? v2m_client_fetch(client, job, part)
-                                 : V2M_CLIENT_DONE;
-
-    if (result == V2M_CLIENT_DONE && ftello(part) != size) {
-        v2m_client_complain("the MP3 is not as long as its job says");
-        result = V2M_CLIENT_FAILED;
-    }
-
-    if (fclose(part) != 0 && result == V2M_CLIENT_DONE) {
-        v2m_client_complain("%s: %s", name, strerror(errno));
-        result = V2M_CLIENT_FAILED;
-    }
-
-    if (result != V2M_CLIENT_DONE) {
-        v2m_client_complain("what is there is in %s; the same command goes on "
-                            "with it",
-                            name);
-        return result;
-    }
-
-    if (rename(name, path) != 0) {
+    if (result == V2M_CLIENT_DONE && rename(name, path) != 0) {
         v2m_client_complain("%s: %s", path, strerror(errno));
-        return V2M_CLIENT_FAILED;
+        result = V2M_CLIENT_FAILED;
     }
 
-    return V2M_CLIENT_DONE;
+    return result;
 }

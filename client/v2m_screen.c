@@ -1,12 +1,14 @@
 #include "v2m_screen.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "v2m_utf8.h"
 
 #define V2M_SCREEN_LINES 64
 #define V2M_SCREEN_STATE 32
@@ -35,22 +37,42 @@ v2m_screen_erase(void)
 }
 
 
-/* At most so many characters of the text, and nothing that moves the cursor. */
-static void
-v2m_screen_put(const char *text, int most)
+/* C0, DEL, or C1 (U+0080 to U+009F), which terminals obey as well. */
+static int
+v2m_screen_is_control(const unsigned char *character, size_t size)
 {
-    int continues;
+    return size == 1 ? character[0] < 0x20 || character[0] == 0x7F
+                     : size == 2 && character[0] == 0xC2 && character[1] < 0xA0;
+}
 
-    for (; *text != '\0'; text++) {
-        continues = ((unsigned char) *text & 0xC0) == 0x80;
 
-        if (!continues && most-- == 0) {
-            break;
+/* At most so many characters of the text. */
+static void
+v2m_screen_put_most(FILE *file, const char *text, int most)
+{
+    size_t               size;
+    const unsigned char *p, *last;
+
+    last = (const unsigned char *) text + strlen(text);
+
+    for (p = (const unsigned char *) text; p < last && most > 0; most--) {
+        size = v2m_utf8_character(p, (size_t) (last - p));
+
+        if (size == 0 || v2m_screen_is_control(p, size)) {
+            fputc('?', file);
+        } else {
+            fwrite(p, 1, size, file);
         }
 
-        fputc((unsigned char) *text < 0x20 || *text == 0x7F ? '?' : *text,
-              stderr);
+        p += size > 0 ? size : 1;
     }
+}
+
+
+void
+v2m_screen_put(FILE *file, const char *text)
+{
+    v2m_screen_put_most(file, text, INT_MAX);
 }
 
 
@@ -71,8 +93,11 @@ v2m_screen_draw(void)
 
         if (line->label != NULL) {
             /* a line that is wrapped would be two */
-            v2m_screen_put(line->label, width - V2M_SCREEN_STATE - 3);
-            fprintf(stderr, "  %s\n", line->state);
+            v2m_screen_put_most(stderr, line->label,
+                                width - V2M_SCREEN_STATE - 3);
+            fputs("  ", stderr);
+            v2m_screen_put(stderr, line->state);
+            fputc('\n', stderr);
             v2m_screen_shown++;
         }
     }

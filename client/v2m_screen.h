@@ -6,6 +6,8 @@
 #ifndef V2M_SCREEN_H
 #define V2M_SCREEN_H
 
+#include <stdio.h>
+
 typedef struct v2m_screen_line_s v2m_screen_line_t;
 
 /* A line for this; the text stays the caller's until its end.  NULL, which the
@@ -23,5 +25,9 @@ void v2m_screen_end(v2m_screen_line_t *line);
  * to standard output or standard error. */
 void v2m_screen_hide(void);
 void v2m_screen_unhide(void);
+
+/* Writes a text that others made: in place of what would do something to a
+ * terminal, and of bytes that are no UTF-8, there are question marks. */
+void v2m_screen_put(FILE *file, const char *text);
 
 #endif /* V2M_SCREEN_H */

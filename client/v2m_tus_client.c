@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "v2m_pause.h"
 #include "v2m_upload_state.h"
@@ -23,14 +22,11 @@ typedef enum {
 } v2m_tus_client_step_t;
 
 typedef struct {
-    v2m_client_t      *client;
-    FILE              *file;
-    const char        *path;
-    const char        *label; /* the path's last part */
-    struct stat        status;
-    char              *key;
-    v2m_upload_state_t state;
-    v2m_screen_line_t *line;
+    v2m_client_t            *client;
+    const v2m_upload_file_t *file;
+    char                    *key;
+    v2m_upload_state_t       state;
+    v2m_screen_line_t       *line;
 
     char    id[25];  /* of the upload; "": it is not begun */
     char    job[25]; /* once all of it is there; "": not yet */
@@ -144,13 +140,14 @@ v2m_tus_client_ask_of(v2m_tus_client_t *tus, v2m_call_t *call)
 }
 
 
+/* Such as one that is cut inside its headers, or a network's own. */
 static v2m_tus_client_step_t
 v2m_tus_client_strange(v2m_tus_client_t *tus)
 {
     tus->rc = v2m_error_set(&tus->error, V2M_INVALID,
                             "the answer is not that of v2m");
 
-    return V2M_TUS_CLIENT_REFUSED;
+    return V2M_TUS_CLIENT_PASSING;
 }
 
 
@@ -181,15 +178,15 @@ v2m_tus_client_begun(v2m_tus_client_t *tus, const char *location)
 static v2m_tus_client_step_t
 v2m_tus_client_create(v2m_tus_client_t *tus)
 {
-    char       *name, *path, *metadata, length[64];
+    char       *name, *path, *metadata, length[64], key[V2M_CLIENT_KEY];
     v2m_call_t  call;
-    const char *headers[] = { V2M_TUS_CLIENT_VERSION, length, NULL, NULL };
+    const char *headers[] = { V2M_TUS_CLIENT_VERSION, length, key, NULL, NULL };
     v2m_call_header_t     wanted[] = { { "Location", "" }, { NULL, "" } };
     v2m_tus_client_step_t step;
 
-    name = v2m_tus_client_base64(tus->label);
+    name = v2m_tus_client_base64(tus->file->label);
 
-    if (name == NULL
+    if (name == NULL || !v2m_client_key(key)
         || asprintf(&metadata, "Upload-Metadata: filename %s", name) < 0)
     {
         metadata = NULL;
@@ -209,9 +206,9 @@ v2m_tus_client_create(v2m_tus_client_t *tus)
     }
 
     snprintf(length, sizeof(length), "Upload-Length: %lld",
-             (long long) tus->status.st_size);
+             (long long) tus->file->status.st_size);
 
-    headers[2] = metadata;
+    headers[3] = metadata;
 
     memset(&call, 0, sizeof(call));
     call.method = "POST";
@@ -264,7 +261,7 @@ v2m_tus_client_look(v2m_tus_client_t *tus)
         tus->offset = strtoll(wanted[1].value, &end, 10);
 
         if (end == wanted[1].value || *end != '\0' || tus->offset < 0
-            || tus->offset > tus->status.st_size)
+            || tus->offset > tus->file->status.st_size)
         {
             return v2m_tus_client_strange(tus);
         }
@@ -291,7 +288,7 @@ v2m_tus_client_send(v2m_tus_client_t *tus)
     call.method = "PATCH";
     call.headers = headers;
     call.wanted = wanted;
-    call.body = tus->file;
+    call.body = tus->file->stream;
     call.body_from = tus->offset;
     call.type = "application/offset+octet-stream";
     call.line = tus->line;
@@ -307,19 +304,6 @@ v2m_tus_client_send(v2m_tus_client_t *tus)
     }
 
     return step;
-}
-
-
-/* Whether it is still the file that the upload was begun with. */
-static int
-v2m_tus_client_is_same(const v2m_tus_client_t *tus)
-{
-    struct stat now;
-
-    return fstat(fileno(tus->file), &now) == 0
-           && now.st_size == tus->status.st_size
-           && now.st_mtim.tv_sec == tus->status.st_mtim.tv_sec
-           && now.st_mtim.tv_nsec == tus->status.st_mtim.tv_nsec;
 }
 
 
@@ -353,7 +337,7 @@ v2m_tus_client_wait(v2m_tus_client_t *tus, int tries)
 {
     int64_t pause_ms;
 
-    if (tries == V2M_TUS_CLIENT_TRIES || tus->id[0] == '\0') {
+    if (tries >= V2M_TUS_CLIENT_TRIES || tus->id[0] == '\0') {
         return 0;
     }
 
@@ -425,15 +409,17 @@ v2m_tus_client_failed(v2m_tus_client_t *tus, v2m_tus_client_step_t step)
         return V2M_TUS_CLIENT_NONE;
     }
 
-    result = v2m_client_judge(tus->rc, &tus->answer, &tus->error);
+    result =
+        v2m_client_judge(tus->file->path, tus->rc, &tus->answer, &tus->error);
 
     if (tus->id[0] == '\0') {
         return result;
     }
 
-    /* not what a login, room in the store or another call may change */
-    lasting = step == V2M_TUS_CLIENT_REFUSED && status != 0 && status != 401
-              && status != 507;
+    /* not what a login, room in the store, another network or another call may
+     * change */
+    lasting =
+        step != V2M_TUS_CLIENT_PASSING && status / 100 == 4 && status != 401;
 
     if (lasting) {
         v2m_tus_client_remove(tus);
@@ -441,7 +427,7 @@ v2m_tus_client_failed(v2m_tus_client_t *tus, v2m_tus_client_step_t step)
     } else if (tus->state.file >= 0) {
         v2m_client_complain("%s: what arrived is kept for a while; the same "
                             "command goes on with it",
-                            tus->path);
+                            tus->file->path);
     }
 
     return result;
@@ -461,12 +447,13 @@ v2m_tus_client_finish(v2m_tus_client_t *tus, json_t **job)
     memset(&call, 0, sizeof(call));
     call.method = "GET";
 
-    result = v2m_client_call(tus->client, &call, path, job);
+    result = v2m_client_call(tus->client, tus->file->path, &call, path, job);
 
     if (result == V2M_CLIENT_DONE) {
         v2m_tus_client_forget(tus);
     } else {
-        v2m_client_complain("%s was uploaded as job %s", tus->path, tus->job);
+        v2m_client_complain("%s was uploaded as job %s", tus->file->path,
+                            tus->job);
     }
 
     return result;
@@ -474,21 +461,37 @@ v2m_tus_client_finish(v2m_tus_client_t *tus, json_t **job)
 
 
 static int
+v2m_tus_client_changed(v2m_tus_client_t *tus)
+{
+    v2m_client_complain("%s changed while it was uploaded", tus->file->path);
+    v2m_tus_client_remove(tus);
+
+    return V2M_CLIENT_FAILED;
+}
+
+
+static int
 v2m_tus_client_run(v2m_tus_client_t *tus, json_t **job)
 {
-    int                   tries;
+    int                   tries, fresh;
     int64_t               before;
     v2m_tus_client_step_t step;
 
     for (tries = 1;; tries++) {
-        if (!v2m_tus_client_is_same(tus)) {
-            v2m_client_complain("%s changed while it was uploaded", tus->path);
-            v2m_tus_client_remove(tus);
-            return V2M_CLIENT_FAILED;
+        if (!v2m_upload_file_is_same(tus->file)) {
+            return v2m_tus_client_changed(tus);
         }
 
         before = tus->offset;
+        fresh = tus->id[0] == '\0';
         step = v2m_tus_client_attempt(tus);
+
+        /* also when a service refused it for its new length */
+
+        if (step != V2M_TUS_CLIENT_PASSING
+            && !v2m_upload_file_is_same(tus->file)) {
+            return v2m_tus_client_changed(tus);
+        }
 
         if (step == V2M_TUS_CLIENT_GOOD) {
             return v2m_tus_client_finish(tus, job);
@@ -498,7 +501,9 @@ v2m_tus_client_run(v2m_tus_client_t *tus, json_t **job)
             tries = 1;
         }
 
-        if (step == V2M_TUS_CLIENT_GONE && tries < V2M_TUS_CLIENT_TRIES) {
+        /* one that it has just made will not be there the next time either */
+
+        if (step == V2M_TUS_CLIENT_GONE && !fresh) {
             v2m_tus_client_forget(tus);
             continue;
         }
@@ -526,7 +531,8 @@ v2m_tus_client_user(v2m_tus_client_t *tus, json_t **claims)
     if (tus->rc != V2M_OK || tus->answer.status == 401
         || step == V2M_TUS_CLIENT_PASSING)
     {
-        return v2m_client_judge(tus->rc, &tus->answer, &tus->error);
+        return v2m_client_judge(tus->file->path, tus->rc, &tus->answer,
+                                &tus->error);
     }
 
     *claims = tus->answer.text != NULL
@@ -552,16 +558,17 @@ v2m_tus_client_key(v2m_tus_client_t *tus)
         return result;
     }
 
-    path = realpath(tus->path, NULL);
+    path = realpath(tus->file->path, NULL);
 
-    length = asprintf(
-        &tus->key, "%s\n%s\n%s\n%s\n%llu:%llu %lld %lld.%09ld\n",
-        tus->client->account.url, v2m_client_text(claims, "username"),
-        tus->client->query, path != NULL ? path : tus->path,
-        (unsigned long long) tus->status.st_dev,
-        (unsigned long long) tus->status.st_ino,
-        (long long) tus->status.st_size, (long long) tus->status.st_mtim.tv_sec,
-        tus->status.st_mtim.tv_nsec);
+    length =
+        asprintf(&tus->key, "%s\n%s\n%s\n%s\n%llu:%llu %lld %lld.%09ld\n",
+                 tus->client->account.url, v2m_client_text(claims, "username"),
+                 tus->client->query, path != NULL ? path : tus->file->path,
+                 (unsigned long long) tus->file->status.st_dev,
+                 (unsigned long long) tus->file->status.st_ino,
+                 (long long) tus->file->status.st_size,
+                 (long long) tus->file->status.st_mtim.tv_sec,
+                 tus->file->status.st_mtim.tv_nsec);
 
     free(path);
     json_decref(claims);
@@ -593,28 +600,17 @@ v2m_tus_client_recall(v2m_tus_client_t *tus)
 
 
 int
-v2m_tus_client_upload(v2m_client_t *client, FILE *file, const char *path,
+v2m_tus_client_upload(v2m_client_t *client, const v2m_upload_file_t *file,
                       json_t **job)
 {
     int              result;
-    const char      *slash;
     v2m_tus_client_t tus;
 
     memset(&tus, 0, sizeof(tus));
     tus.client = client;
     tus.file = file;
-    tus.path = path;
     tus.state.file = -1;
-
-    slash = strrchr(path, '/');
-    tus.label = slash != NULL ? slash + 1 : path;
-
-    if (fstat(fileno(file), &tus.status) != 0) {
-        v2m_client_complain("%s cannot be read", path);
-        return V2M_CLIENT_FAILED;
-    }
-
-    tus.line = client->progress ? v2m_screen_begin(tus.label) : NULL;
+    tus.line = client->progress ? v2m_screen_begin(file->label) : NULL;
 
     result = v2m_tus_client_key(&tus);
 

@@ -6,21 +6,20 @@
 #ifndef V2M_TUS_CLIENT_H
 #define V2M_TUS_CLIENT_H
 
-#include <stdio.h>
-
 #include "v2m_client.h"
+#include "v2m_upload_file.h"
 
 /* The service takes no such uploads. */
 #define V2M_TUS_CLIENT_NONE -1
 
 /*
- * Uploads the file, a regular and not empty one, whose path is given as well;
- * of the same file and options it goes on with what an earlier call left.  When
- * it breaks off it is tried again with growing pauses, until nothing more of it
- * arrives.  Complains when it fails.  Returns V2M_TUS_CLIENT_NONE or what the
- * program ends with; *job is to be json_decref()ed.
+ * Uploads the file; of the same file and options it goes on with what an
+ * earlier call left.  When it breaks off it is tried again with growing pauses,
+ * until nothing more of it arrives.  Complains when it fails.  Returns
+ * V2M_TUS_CLIENT_NONE or what the program ends with; *job is to be
+ * json_decref()ed.
  */
-int v2m_tus_client_upload(v2m_client_t *client, FILE *file, const char *path,
+int v2m_tus_client_upload(v2m_client_t *client, const v2m_upload_file_t *file,
                           json_t **job);
 
 #endif /* V2M_TUS_CLIENT_H */

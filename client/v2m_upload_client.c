@@ -1,46 +1,27 @@
 #include "v2m_upload_client.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 
+#include "v2m_jobs_client.h"
 #include "v2m_tus_client.h"
-
-
-static int
-v2m_upload_key(char key[33])
-{
-    size_t        i;
-    unsigned char bytes[16];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t) sizeof(bytes)) {
-        return 0;
-    }
-
-    for (i = 0; i < sizeof(bytes); i++) {
-        sprintf(key + 2 * i, "%02x", bytes[i]);
-    }
-
-    return 1;
-}
+#include "v2m_upload_file.h"
 
 
 /* In one piece. */
 static int
-v2m_upload_whole(v2m_client_t *client, FILE *file, const char *label,
+v2m_upload_whole(v2m_client_t *client, const v2m_upload_file_t *file,
                  json_t **job)
 {
     int         result;
-    char        key[33], header[64], *name, *target;
+    char        key[V2M_CLIENT_KEY], *name, *target;
     v2m_call_t  call;
-    const char *headers[] = { header, NULL };
+    const char *headers[] = { key, NULL };
 
-    name = v2m_call_escape(label);
+    name = v2m_call_escape(file->label);
 
-    if (name == NULL || !v2m_upload_key(key)
+    if (name == NULL || !v2m_client_key(key)
         || asprintf(&target, "/upload/%s%s%s", name,
                     client->query[0] != '\0' ? "?" : "", client->query)
                < 0)
@@ -50,19 +31,24 @@ v2m_upload_whole(v2m_client_t *client, FILE *file, const char *label,
         return V2M_CLIENT_FAILED;
     }
 
-    snprintf(header, sizeof(header), "Idempotency-Key: %s", key);
-
     memset(&call, 0, sizeof(call));
     call.method = "PUT";
-    call.body = file;
+    call.body = file->stream;
     call.headers = headers;
-    call.line = client->progress ? v2m_screen_begin(label) : NULL;
+    call.keyed = 1;
+    call.line = client->progress ? v2m_screen_begin(file->label) : NULL;
 
-    result = v2m_client_call(client, &call, target, job);
+    result = v2m_client_call(client, file->path, &call, target, job);
     v2m_screen_end(call.line);
 
     free(target);
     free(name);
+
+    if (result == V2M_CLIENT_DONE && !v2m_upload_file_is_same(file)) {
+        v2m_client_complain("%s changed while it was uploaded", file->path);
+        (void) v2m_client_delete(client, v2m_client_text(*job, "id"));
+        result = V2M_CLIENT_FAILED;
+    }
 
     return result;
 }
@@ -71,37 +57,33 @@ v2m_upload_whole(v2m_client_t *client, FILE *file, const char *label,
 int
 v2m_client_upload(v2m_client_t *client, const char *path, json_t **job)
 {
-    int         result;
-    FILE       *file;
-    const char *slash;
-    struct stat status;
+    int               result;
+    v2m_upload_file_t file;
 
-    file = fopen(path, "re");
-
-    if (file == NULL || fstat(fileno(file), &status) != 0) {
-        v2m_client_complain("%s: %s", path, strerror(errno));
-        if (file != NULL) {
-            fclose(file);
-        }
+    if (!v2m_upload_file_open(&file, path)) {
         return V2M_CLIENT_FAILED;
     }
 
-    slash = strrchr(path, '/');
-    slash = slash != NULL ? slash + 1 : path;
-
-    result = V2M_TUS_CLIENT_NONE;
-
-    if (S_ISREG(status.st_mode) && status.st_size > 0
-        && status.st_size >= client->resumable)
-    {
-        result = v2m_tus_client_upload(client, file, path, job);
-    }
+    result = file.status.st_size >= client->resumable
+                 ? v2m_tus_client_upload(client, &file, job)
+                 : V2M_TUS_CLIENT_NONE;
 
     if (result == V2M_TUS_CLIENT_NONE) {
-        result = v2m_upload_whole(client, file, slash, job);
+        result = v2m_upload_whole(client, &file, job);
     }
 
-    fclose(file);
+    v2m_upload_file_close(&file);
+
+    if (result == V2M_CLIENT_DONE
+        && !v2m_client_is_id(v2m_client_text(*job, "id"))) {
+        v2m_client_complain("%s: the answer is not that of v2m", path);
+        result = V2M_CLIENT_FAILED;
+    }
+
+    if (result != V2M_CLIENT_DONE) {
+        json_decref(*job);
+        *job = NULL;
+    }
 
     return result;
 }

@@ -37,10 +37,12 @@ v2m_upload_state_hash(const char *key)
 static int
 v2m_upload_state_lock(v2m_upload_state_t *state, v2m_error_t *error)
 {
+    int         rc;
     struct stat status;
 
     for (;;) {
-        state->file = open(state->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        state->file =
+            open(state->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         if (state->file < 0) {
             return v2m_error_set(error, V2M_ERROR, "%.160s: %s", state->path,
@@ -48,10 +50,14 @@ v2m_upload_state_lock(v2m_upload_state_t *state, v2m_error_t *error)
         }
 
         if (flock(state->file, LOCK_EX | LOCK_NB) != 0) {
+            rc = errno == EWOULDBLOCK
+                     ? v2m_error_set(error, V2M_CONFLICT,
+                                     "another call is at this upload")
+                     : v2m_error_set(error, V2M_ERROR, "%.160s: %s",
+                                     state->path, strerror(errno));
             close(state->file);
             state->file = -1;
-            return v2m_error_set(error, V2M_CONFLICT,
-                                 "another call is at this upload");
+            return rc;
         }
 
         if (fstat(state->file, &status) == 0 && status.st_nlink > 0) {

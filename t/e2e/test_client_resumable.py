@@ -218,7 +218,7 @@ def test_ended(stack, user, big, folder, begin, way, number):  # noqa: F811
     said = program.communicate(timeout=20)[1]
     if number == signal.SIGINT:
         assert program.returncode == FAILED
-        assert "v2m: interrupted\n" in said
+        assert "v2m: big.mp4: interrupted\n" in said
         assert "the same command goes on" in said
     way.cut()
     way.thaw()

@@ -27,7 +27,8 @@ ARROWS = {
     "workers/notifier": {"workers/common": None, "core": None,
                          "auth": {"v2m_accounts.h", "v2m_database.h"}},
     "workers/sweep": {"workers/common": None, "core": None},
-    "client": {"core": {"v2m_error.h", "v2m_pause.h"}},
+    "client": {"core": {"v2m_error.h", "v2m_filename.h", "v2m_pause.h",
+                        "v2m_utf8.h"}},
     "workers/jobs": {"workers/common": None, "core": None},
 }
 
