@@ -306,7 +306,10 @@ ngx_http_v2m_ask(ngx_http_request_t *r, v2m_account_purpose_t purpose,
         purpose == V2M_ACCOUNT_REGISTER ? conf->register_age : conf->reset_age;
     ngx_memcpy(ask->email, email, user.len + 1);
 
-    rc = ngx_http_v2m_task_offload(task, mcf->storage_pool);
+    /* nobody has to sign in for this: while the database hangs it must not be
+     * in the way of uploads and downloads */
+
+    rc = ngx_http_v2m_task_offload(task, mcf->login_pool);
 
     if (rc != NGX_DONE) {
         ngx_http_v2m_try_undo(&ask->attempt);
@@ -362,7 +365,7 @@ ngx_http_v2m_reset_handler(ngx_http_request_t *r)
 }
 
 
-/* On a thread of the storage pool. */
+/* On a thread of the login pool. */
 static int
 ngx_http_v2m_ask_run(void *data, v2m_error_t *error)
 {

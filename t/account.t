@@ -8,6 +8,7 @@ use V2M;
 use Cwd qw(getcwd);
 use Digest::SHA qw(sha256_hex);
 use Encode ();
+use IO::Select;
 use IPC::Open2 qw(open2);
 use MIME::Base64 qw(encode_base64url);
 
@@ -534,7 +535,32 @@ is(login($user, 'another one')->code, 200, 'set');
 
 
 
-=== TEST 17: a table that is locked in the middle: all of it happens, or nothing
+=== TEST 17: F17, the users' database hangs: who asks keeps nobody else waiting
+--- main_config
+thread_pool v2m_storage threads=2 max_queue=64;
+--- env eval
+$::relay
+--- config eval
+"$::locations location = /status { stub_status; }"
+--- scenario
+$mysql->hang;
+
+my @sockets = map { begin('/register', { email => address() }) } 1 .. 4;
+
+wait_for(sub {
+    http(GET => '/status')->content =~ /Active connections: 5 /;
+}, 'all to be taken');
+
+is(http(GET => '/jobs', Authorization => bearer())->code, 200, 'jobs');
+my @answered = IO::Select->new(@sockets)->can_read(0);
+is(@answered, 0, 'while those wait');
+
+$mysql->start;
+is(read_response($_)->code, 202, 'what waited') for @sockets;
+
+
+
+=== TEST 18: a table that is locked in the middle: all of it happens, or nothing
 --- http_config
 v2m_backend_timeout 1s;
 --- scenario
@@ -563,7 +589,7 @@ is(login($user, 'another one')->code, 200, 'set');
 
 
 
-=== TEST 18: a full pool
+=== TEST 19: a full pool
 --- main_config
 thread_pool v2m_login threads=1 max_queue=1;
 --- env
@@ -581,7 +607,7 @@ is(scalar(grep { $_ == 204 } @codes), 1, 'one of the others was the first');
 
 
 
-=== TEST 19: clients that go away, before the body and while it is worked on
+=== TEST 20: clients that go away, before the body and while it is worked on
 --- scenario
 my $email = address();
 my $user  = make_user($password);
@@ -601,7 +627,7 @@ is(http(GET => '/healthz')->code, 200, 'all is well');
 
 
 
-=== TEST 20: S16, a body that does not come
+=== TEST 21: S16, a body that does not come
 --- config
 client_body_timeout 200ms;
 location = /register { v2m_register; }
@@ -617,7 +643,7 @@ for my $part ('', '{"email":') {
 
 
 
-=== TEST 21: the password needs the list of what is revoked
+=== TEST 22: the password needs the list of what is revoked
 --- bare
 --- config
 location = /password { v2m_password; }
@@ -627,7 +653,7 @@ location = /password { v2m_password; }
 
 
 
-=== TEST 22: how long a link is good
+=== TEST 23: how long a link is good
 --- config
 location = /register { v2m_register; v2m_register_age 59s; }
 --- must_die
@@ -636,7 +662,7 @@ location = /register { v2m_register; v2m_register_age 59s; }
 
 
 
-=== TEST 23: how long a link is good, at most
+=== TEST 24: how long a link is good, at most
 --- config
 location = /password/reset { v2m_password_reset; v2m_reset_age 31d; }
 --- must_die
@@ -645,7 +671,7 @@ location = /password/reset { v2m_password_reset; v2m_reset_age 31d; }
 
 
 
-=== TEST 24: what is shipped
+=== TEST 25: what is shipped
 --- config eval
 $::shipped
 --- scenario
@@ -653,7 +679,7 @@ is(post('/register', { email => address() })->code, 202, 'register');
 
 
 
-=== TEST 25: nothing of it without the directives
+=== TEST 26: nothing of it without the directives
 --- config
 --- scenario
 is(post($_, {})->code, 404, $_) for '/register', '/password/reset', '/password';
