@@ -97,6 +97,28 @@ v2m_accounts_digest(const char *token, char text[2 * V2M_DIGEST_SIZE + 1],
 }
 
 
+/* Deletes the request that still waits, but will never be mailed.
+ * V2M_NOT_FOUND: there is none. */
+static int
+v2m_accounts_forget(v2m_database_t *users, const char *purpose,
+                    const char *email, v2m_error_t *error)
+{
+    int         rc;
+    const char *values[] = { purpose, email };
+
+    v2m_database_statement_t query = {
+        .sql = "DELETE FROM account_request WHERE purpose = ? AND email = ? "
+               "AND waiting = 1 AND expires <= UNIX_TIMESTAMP()",
+        .values = values,
+        .count = 2,
+    };
+
+    rc = v2m_database_run(users, &query, error);
+
+    return rc == V2M_OK && query.matched == 0 ? V2M_NOT_FOUND : rc;
+}
+
+
 int
 v2m_accounts_ask(v2m_database_t *users, v2m_account_purpose_t purpose,
                  const char *email, int64_t lifetime, v2m_error_t *error)
@@ -142,9 +164,17 @@ v2m_accounts_ask(v2m_database_t *users, v2m_account_purpose_t purpose,
 
     rc = v2m_database_run(users, &insert, error);
 
+    if (rc == V2M_CONFLICT) {
+        rc = v2m_accounts_forget(users, values[0], email, error);
+
+        if (rc == V2M_OK) {
+            rc = v2m_database_run(users, &insert, error);
+        }
+    }
+
     /* one that waits is enough */
 
-    return rc == V2M_CONFLICT ? V2M_OK : rc;
+    return rc == V2M_CONFLICT || rc == V2M_NOT_FOUND ? V2M_OK : rc;
 }
 
 

@@ -314,6 +314,34 @@ def test_request_never_mailed(gateway, notifier, mariadb, address):
     notifier.ok("claim 60")
 
 
+def test_request_again_after_one_that_was_never_mailed(gateway, notifier,
+                                                       mariadb, address):
+    """It is in nobody's way: neither until it is deleted, as while no notifier
+    runs, nor while its last try's token keeps it."""
+    gateway.ok(f"ask register 86400 {address}")
+    later(mariadb, 86401)
+    gateway.ok(f"ask register 86400 {address}")
+    assert rows(mariadb) == 1
+    notifier.ok("claim 60")
+    notifier.ok("put-off 86000 1")
+
+    later(mariadb, 86010)
+    notifier.ok("claim 60")
+    first = notifier.ok("token")
+    notifier.ok("put-off 600 2")
+    later(mariadb, 600)
+    assert notifier("expire") == ("ok", "0")
+    assert notifier("claim 60") == NOTHING
+    assert gateway(f"find {first}")[0] == "ok"
+
+    gateway.ok(f"ask register 86400 {address}")
+    notifier.ok("claim 60")
+    second = notifier.ok("token")
+    notifier.ok("sent")
+    assert gateway(f"find {first}") == INVALID
+    assert gateway(f"find {second}")[0] == "ok"
+
+
 def test_requests_in_their_order(gateway, notifier, mariadb, address):
     for number in range(3):
         gateway.ok(f"ask register 60 {number}-{address}")
