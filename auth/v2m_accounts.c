@@ -205,9 +205,12 @@ v2m_accounts_find(v2m_database_t *users, const char *token,
     const char *values[] = { link->digest };
 
     v2m_database_statement_t query = {
-        .sql = "SELECT purpose, email FROM account_request WHERE digest = ? "
-               "AND token_until > UNIX_TIMESTAMP() "
-               "AND purpose IN ('register', 'reset')",
+        .sql = "SELECT purpose, email FROM account_request AS link "
+               "WHERE digest = ? AND token_until > UNIX_TIMESTAMP() "
+               "AND purpose IN ('register', 'reset') AND NOT EXISTS "
+               "(SELECT 1 FROM user JOIN revoked ON revoked.name = user.email "
+               "WHERE user.email = link.email AND revoked.what = 'user' "
+               "AND revoked.added > link.token_until - link.lifetime)",
         .values = values,
         .count = 1,
         .row = v2m_accounts_read_link,

@@ -55,7 +55,8 @@ typedef struct {
 } v2m_account_link_t;
 
 /* For the gateway: V2M_DENIED: there is no such token, or it has expired, was
- * replaced or used. */
+ * replaced or used, or the tokens of its account were revoked since it was
+ * made. */
 int v2m_accounts_find(v2m_database_t *users, const char *token,
                       v2m_account_link_t *link, v2m_error_t *error);
 

@@ -25,8 +25,8 @@ typedef struct {
  * of before are revoked: all that, or nothing, happens.
  *
  * V2M_DENIED: there is no such token, or it has expired or was used, also by a
- * call at the same time, or the account is disabled or gone.  V2M_UNAVAILABLE:
- * no server; as a rule the token is still good.
+ * call at the same time, or the account is disabled or gone, or was logged out
+ * since.  V2M_UNAVAILABLE: no server; as a rule the token is still good.
  *
  * After V2M_OK the error's code is V2M_OK as well, but when somebody may have
  * logged in with the old password meanwhile and that could not be revoked: the

@@ -342,6 +342,30 @@ def test_request_again_after_one_that_was_never_mailed(gateway, notifier,
     assert gateway(f"find {second}")[0] == "ok"
 
 
+@pytest.mark.parametrize("commands", [("passwd",), ("logout",),
+                                      ("disable", "enable"),
+                                      ("delete", "add")])
+def test_link_before_the_account_was_secured(gateway, notifier, mariadb, user,
+                                             address, commands):
+    """Who could read the mails before is out, and who asks now is not."""
+    user("add", address, stdin=PASSWORD)
+
+    def link():
+        gateway.ok(f"ask reset 3600 {address.upper()}")
+        notifier.ok("claim 60")
+        token = notifier.ok("token")
+        notifier.ok("sent")
+        return token
+
+    before = link()
+    later(mariadb, 2)
+    assert gateway(f"find {before}")[0] == "ok"
+    for command in commands:
+        user(command, address, stdin=PASSWORD)
+    assert gateway(f"find {before}") == INVALID
+    assert gateway(f"find {link()}")[0] == "ok"
+
+
 def test_requests_in_their_order(gateway, notifier, mariadb, address):
     for number in range(3):
         gateway.ok(f"ask register 60 {number}-{address}")
