@@ -69,6 +69,7 @@ typedef struct {
     unsigned gone : 1;    /* it does not */
     unsigned comment : 1; /* to be sent */
     unsigned ending : 1;  /* after what is pending */
+    unsigned overflowed : 1; /* more was pending than may be */
 } ngx_http_v2m_listener_t;
 
 extern ngx_module_t ngx_http_v2m_events_module;

@@ -270,11 +270,15 @@ ngx_http_v2m_events_deliver(const ngx_http_v2m_event_list_t *list,
                             int64_t since_ms, ngx_http_v2m_listener_t *target)
 {
     size_t                      i;
+    int64_t                     known_ms;
     ngx_uint_t                  news;
     ngx_queue_t                *q;
     ngx_http_v2m_event_t       *event;
     ngx_http_v2m_listener_t    *listener;
     ngx_http_v2m_events_user_t *user;
+
+    known_ms = ngx_max(since_ms, ngx_http_v2m_events.known_ms
+                                     - V2M_JOBS_WATCH_OVERLAP_MS);
 
     for (i = 0; i < list->count; i++) {
         event = list->events[i];
@@ -285,9 +289,10 @@ ngx_http_v2m_events_deliver(const ngx_http_v2m_event_list_t *list,
             continue;
         }
 
-        /* older ones were asked for by their id */
+        /* older ones were asked for by their id, or by one client that comes
+         * back after a long time */
 
-        news = event->updated_ms >= since_ms && ngx_http_v2m_events_news(event);
+        news = event->updated_ms >= known_ms && ngx_http_v2m_events_news(event);
 
         for (q = ngx_queue_head(&user->listeners);
              q != ngx_queue_sentinel(&user->listeners); q = ngx_queue_next(q))

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ngx_http_v2m_response.h"
+#include "ngx_http_v2m_revocation.h"
 #include "v2m_jobs.h"
 
 /* After a reload all clients come back: at different times. */
@@ -153,6 +154,11 @@ ngx_http_v2m_events_put(ngx_http_v2m_listener_t *listener,
     size_t                 i, capacity;
     ngx_http_v2m_event_t **grown;
 
+    if (listener->overflowed) {
+        /* what comes after a gap would be where the client goes on from */
+        return;
+    }
+
     if (listener->job[0] != '\0' && listener->taken
         && listener->last == event->hash)
     {
@@ -183,6 +189,7 @@ ngx_http_v2m_events_put(ngx_http_v2m_listener_t *listener,
         if (grown == NULL) {
             /* the client asks anew, from where it is */
             ngx_http_v2m_events_drop(listener);
+            listener->overflowed = 1;
             listener->ending = 1;
             ngx_http_v2m_events_wake(listener);
             return;
@@ -332,6 +339,26 @@ ngx_http_v2m_events_go(ngx_http_v2m_listener_t *listener)
 }
 
 
+/* Who has no right to the stream any more is told nothing more. */
+static void
+ngx_http_v2m_events_check_token(ngx_http_v2m_listener_t *listener)
+{
+    ngx_http_v2m_ctx_t *ctx;
+
+    if (ngx_time() >= listener->expires) {
+        listener->ending = 1;
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(listener->request, ngx_http_v2m_module);
+
+    if (ngx_http_v2m_is_revoked(listener->request, &ctx->claims)) {
+        ngx_http_v2m_events_drop(listener);
+        listener->ending = 1;
+    }
+}
+
+
 /* The heartbeat, the end of the token, or news. */
 static void
 ngx_http_v2m_events_event(ngx_event_t *event)
@@ -345,14 +372,18 @@ ngx_http_v2m_events_event(ngx_event_t *event)
 
     ngx_http_set_log_request(c->log, r);
 
+    ngx_http_v2m_events_check_token(listener);
+
     if (event->timedout) {
         event->timedout = 0;
         listener->comment = 1;
-        ngx_http_v2m_events_schedule(listener);
-    }
 
-    if (ngx_time() >= listener->expires) {
-        listener->ending = 1;
+        /* a client that does not take the end has its send_timeout; a timer
+         * that is due at once, again and again, would hang the process */
+
+        if (!listener->ending) {
+            ngx_http_v2m_events_schedule(listener);
+        }
     }
 
     ngx_http_v2m_events_flush(listener);

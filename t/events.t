@@ -287,7 +287,107 @@ ends($stream);
 
 
 
-=== TEST 10: wrong values
+=== TEST 10: the token ends while its client takes nothing: that costs nothing
+--- config
+send_timeout 4s;
+--- scenario
+my (undef, $owner) = make_owner();
+my $authorization = bearer(username => $owner, exp => int(time()) - 58);
+my $h2 = V2M::Http2->new(window => 0);
+my $stream = $h2->request(GET => '/jobs/events',
+    authorization => $authorization, last => 1);
+my $state = $h2->{streams}{$stream};
+my $pid = worker();
+my $cpu = sub {
+    open my $file, '<', "/proc/$pid/stat" or die $!;
+    my @fields = split ' ', <$file> =~ s/.*\) //r;
+    return $fields[11] + $fields[12];
+};
+my $end = sub {
+    $h2->read_frame(0) while $h2->readable;
+    return $h2->{closed} || defined $state->{reset};
+};
+
+wait_for(sub { $end->(); length $state->{headers} }, 'the headers');
+is(V2M::Http2::status($state->{headers}), 200);
+my $before = $cpu->();
+wait_for($end, 'send_timeout');
+cmp_ok($cpu->() - $before, '<', 60, 'hundredths of a second of work');
+
+
+
+=== TEST 11: the token is revoked meanwhile
+--- http_config
+v2m_events_interval 100ms;
+v2m_events_heartbeat 1s;
+--- scenario
+my (undef, $owner) = make_owner();
+my $authorization = bearer(username => $owner, jti => unique());
+my ($id) = make_job($owner, 'queued');
+my $stream = follow('/jobs/events', $authorization);
+
+tells($stream, $id, 'queued');
+is(http(POST => '/logout', Authorization => $authorization)->code, 204);
+change($id, state => 'ready');
+ends($stream);
+is(scalar told($stream), 1, 'nothing more was told');
+
+
+
+=== TEST 12: more than is kept for a client that takes nothing
+--- http_config
+v2m_events_interval 100ms;
+--- scenario
+my ($authorization, $owner) = make_owner();
+my ($first) = make_job($owner, 'queued');
+my $h2 = V2M::Http2->new(window => 0);
+my $slow = $h2->request(GET => '/jobs/events', authorization => $authorization,
+    last => 1);
+my $state = $h2->{streams}{$slow};
+my $fast = follow('/jobs/events', $authorization);
+
+tells($fast, $first, 'queued');
+wait_for(sub { $h2->read_frame(0) while $h2->readable; $state->{headers} });
+
+for my $count (601, 1201) {
+    store('put_jobs', $owner, 'queued', 600);
+    wait_for(sub {
+        more($fast);
+        (() = $fast->{text} =~ /^data: /mg) == $count
+            && $fast->{text} =~ /\n\n\r\n\z/;
+    }, "$count of them");
+}
+
+# what comes after the gap is not told, or the client would go on from there
+change($first, state => 'ready');
+tells($fast, $first, 'ready');
+
+$h2->open_window($slow, 1 << 20);
+is($h2->response($slow)->code, 200, 'it ends');
+is(scalar(() = $state->{body} =~ /^data:/mg), 0, 'and tells nothing');
+
+
+
+=== TEST 13: who comes back after a long time bothers no other client
+--- http_config
+v2m_events_interval 100ms;
+--- scenario
+my ($authorization, $owner) = make_owner();
+my ($old) = make_job($owner, 'ready');
+store('age_job', $old, 3600);
+my $here = follow('/jobs/events', $authorization);
+
+wait_for(sub { more($here); $here->{text} =~ /retry/ }, 'the stream');
+tells(follow('/jobs/events', $authorization, 'Last-Event-ID: 0-0'), $old,
+    'ready');
+
+my ($new) = make_job($owner, 'queued');
+tells($here, $new, 'queued');
+is_deeply([map { $_->{id} } told($here)], [$new]);
+
+
+
+=== TEST 14: wrong values
 --- http_config
 v2m_events_interval 10ms;
 --- must_die

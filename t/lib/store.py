@@ -94,6 +94,16 @@ def put_job(username, state, extra, mp3=None, chunk_size=261120):
     return [str(record["_id"]), mp3_id and str(mp3_id)]
 
 
+def put_jobs(username, state, count):
+    """Makes many jobs' records."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    jobs.insert_many([{
+        "_id": bson.ObjectId(), "version": 1, "username": username,
+        "state": state, "notified": "none", "published": True,
+        "created": now, "updated": now, "options": {},
+    } for _ in range(count)])
+
+
 def put_video(file_id, content):
     content = base64.b64decode(content)
     file_id = bson.ObjectId(file_id)
@@ -114,6 +124,12 @@ def update_job(job_id, changes):
     """As change_job(), and notes the time, as every change by v2m does."""
     now = datetime.datetime.now(datetime.timezone.utc)
     change_job(job_id, {**changes, "updated": now})
+
+
+def age_job(job_id, seconds):
+    """Moves the time of its last change back."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    change_job(job_id, {"updated": now - datetime.timedelta(seconds=seconds)})
 
 
 def note_attempt(job_id, file_id):
