@@ -470,6 +470,8 @@ is(http(GET => '/metrics', 'X-Real-IP' => $_)->code, 200, $_)
 is(http(GET => '/metrics', 'X-Real-IP' => $_)->code, 403, $_)
     for '203.0.113.7', '172.32.0.1', '2001:db8::1';
 
+is(http(GET => '/metrics', 'X-Forwarded-For' => '0')->code, 403,
+    'through a proxy that adds nothing to what a client says');
 my $response = http(GET => '/metrics', 'X-Forwarded-For' => '10.1.2.3');
 
 is($response->code, 403, 'through a proxy');
