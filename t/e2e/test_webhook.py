@@ -213,6 +213,45 @@ def test_put_aside(stack, hooked, hook_server, queue):
     wait_for(lambda: stack.depth(queue) == 0)
 
 
+def test_no_http(stack, hooked, queue):
+    """Whatever answers may be replaced by what speaks HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        job_id, program = hooked(f"http://127.0.0.1:{place.getsockname()[1]}/")
+        connection, _ = place.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"220 mail.example.org ESMTP\r\n")
+    program.wait_log("what answered there was not HTTP, next in")
+    assert stack.job(job_id)["notified"] == "none"
+
+
+def test_absurd_retry_after(stack, hooked, hook_server):
+    """A number that no time can have: when the patience ends."""
+    server = hook_server(lambda call: (503, {"Retry-After": str(2**63 - 1)}))
+    job_id, _ = hooked(server.url, V2M_WEBHOOK_PATIENCE="1d")
+    wait_for(lambda: "mail_due" in stack.job(job_id))
+    due = stack.job(job_id)["mail_due"].timestamp()
+    assert 86000 < due - now().replace(tzinfo=None).timestamp() < 86500
+    assert len(server.calls) == 1
+
+
+def test_receivers_that_hang(stack, hooked, hook_server, queue, address):
+    """They keep no one else waiting for longer than one call takes."""
+    server = hook_server(lambda call: "hang")
+    _, program = hooked(server.url, V2M_WEBHOOK_TIMEOUT=2, V2M_JOBS=2)
+    wait_for(lambda: server.calls)
+    for _ in range(5):
+        other = make_job(stack, address, webhook=server.url, finished=now())
+        stack.publish(queue, message(other, address))
+    someone = f"{queue}@example.org"
+    mailed = make_job(stack, someone)
+    stack.publish(queue, message(mailed, someone))
+
+    notified(stack, mailed)
+    assert len(server.calls) <= 2
+    assert "calls of the same user took long" in program.log
+
+
 def test_large_answer(stack, hooked, hook_server):
     """Nobody reads it."""
     server = hook_server(lambda call: (200, {}, b"x" * 10_000_000))

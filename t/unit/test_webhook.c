@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "v2m_address.h"
+#include "v2m_breaker.h"
 #include "v2m_webhook.h"
 
 static const char key_1[] = "0123456789abcdef0123456789abcdef";
@@ -479,6 +480,46 @@ test_networks(void **state)
 }
 
 
+static void
+test_breaker(void **state)
+{
+    int           i;
+    char          name[32];
+    v2m_breaker_t breaker;
+
+    (void) state;
+
+    v2m_breaker_init(&breaker);
+    assert_int_equal(v2m_breaker_wait_ms(&breaker, "ann", 1000), 0);
+
+    v2m_breaker_note(&breaker, "ann", 1999, 1000);
+    assert_int_equal(v2m_breaker_wait_ms(&breaker, "ann", 1000), 0);
+
+    v2m_breaker_note(&breaker, "ann", 2000, 1000);
+    assert_int_equal(v2m_breaker_wait_ms(&breaker, "ann", 1000), 8000);
+    assert_int_equal(v2m_breaker_wait_ms(&breaker, "ann", 8999), 1);
+    assert_int_equal(v2m_breaker_wait_ms(&breaker, "ann", 9000), 0);
+    assert_int_equal(v2m_breaker_wait_ms(&breaker, "anna", 1000), 0);
+    assert_int_equal(v2m_breaker_wait_ms(&breaker, "an", 1000), 0);
+
+    v2m_breaker_note(&breaker, "ann", INT64_MAX, 1000);
+    assert_int_equal(v2m_breaker_wait_ms(&breaker, "ann", 1000), 300000);
+
+    /* of too many the one whose time ends first is forgotten */
+
+    for (i = 0; i < V2M_BREAKER_USERS; i++) {
+        snprintf(name, sizeof(name), "user %d", i);
+        v2m_breaker_note(&breaker, name, 3000 + i, 1000);
+    }
+
+    assert_int_equal(v2m_breaker_wait_ms(&breaker, "user 0", 1000), 0);
+    assert_int_equal(v2m_breaker_wait_ms(&breaker, "user 1", 1000), 12004);
+    assert_int_equal(v2m_breaker_wait_ms(&breaker, "ann", 1000), 300000);
+
+    v2m_breaker_destroy(&breaker);
+}
+
+
 int
 main(void)
 {
@@ -492,6 +533,7 @@ main(void)
         cmocka_unit_test(test_host),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_breaker),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 
 #define V2M_HTTP_CONNECT_TIMEOUT_MS 10000
 #define V2M_HTTP_BODY_MAX           16384 /* bytes of an answer that are read */
+#define V2M_HTTP_RETRY_AFTER_MAX_S  (365 * 24 * 3600)
 
 struct v2m_http_s {
     v2m_http_options_t options;
@@ -189,6 +190,22 @@ v2m_http_headers(const char *const *headers)
 }
 
 
+/* The server may say any number. */
+static int64_t
+v2m_http_retry_after_ms(curl_off_t seconds)
+{
+    if (seconds < 0) {
+        return 0;
+    }
+
+    if (seconds > V2M_HTTP_RETRY_AFTER_MAX_S) {
+        seconds = V2M_HTTP_RETRY_AFTER_MAX_S;
+    }
+
+    return (int64_t) seconds * 1000;
+}
+
+
 static int
 v2m_http_judge(const v2m_http_call_t *call, CURLcode result,
                v2m_http_answer_t *answer, v2m_error_t *error)
@@ -205,8 +222,15 @@ v2m_http_judge(const v2m_http_call_t *call, CURLcode result,
 
     if (status >= 200) {
         answer->status = (int) status;
-        answer->retry_after_ms = (int64_t) seconds * 1000;
+        answer->retry_after_ms = v2m_http_retry_after_ms(seconds);
         return V2M_OK;
+    }
+
+    if (call->called > 0
+        && (result == CURLE_OK || result == CURLE_UNSUPPORTED_PROTOCOL))
+    {
+        return v2m_error_set(error, V2M_UNAVAILABLE,
+                             "what answered there was not HTTP");
     }
 
     switch (result) {

@@ -361,6 +361,39 @@ v2m_notice_not_sent(v2m_notice_t *notice, const v2m_error_t *error)
 }
 
 
+/* Calls the webhook, unless others of this user took long just now. */
+static int
+v2m_notice_call(v2m_notice_t *notice, v2m_error_t *error)
+{
+    int                         rc;
+    int64_t                     took;
+    const char                 *username;
+    const v2m_notify_options_t *options;
+
+    options = notice->options;
+    username = notice->job.username;
+
+    notice->retry_after_ms =
+        v2m_breaker_wait_ms(options->breaker, username, v2m_clock_ms());
+
+    if (notice->retry_after_ms > 0) {
+        return v2m_error_set(error, V2M_CONFLICT,
+                             "the webhook has to wait: calls of the same user "
+                             "took long");
+    }
+
+    took = v2m_clock_us();
+    rc = v2m_hook_call(&options->hook, &notice->job, &notice->retry_after_ms,
+                       error);
+    took = v2m_clock_us() - took;
+
+    v2m_metrics_took(V2M_METRICS_HOOKING, took);
+    v2m_breaker_note(options->breaker, username, took / 1000, v2m_clock_ms());
+
+    return rc;
+}
+
+
 /* Sends a mail that is composed, or calls the webhook when there is none. */
 static int
 v2m_notice_deliver(v2m_notice_t *notice, const char *text, size_t length,
@@ -370,19 +403,15 @@ v2m_notice_deliver(v2m_notice_t *notice, const char *text, size_t length,
     int64_t                     began;
     const v2m_notify_options_t *options;
 
+    if (notice->job.webhook != NULL) {
+        return v2m_notice_call(notice, error);
+    }
+
     options = notice->options;
     began = v2m_clock_us();
-
-    if (notice->job.webhook != NULL) {
-        rc = v2m_hook_call(&options->hook, &notice->job,
-                           &notice->retry_after_ms, error);
-        v2m_metrics_took(V2M_METRICS_HOOKING, v2m_clock_us() - began);
-
-    } else {
-        rc = v2m_smtp_send(options->smtp, options->sender->address,
-                           notice->job.username, text, length, error);
-        v2m_metrics_took(V2M_METRICS_MAILING, v2m_clock_us() - began);
-    }
+    rc = v2m_smtp_send(options->smtp, options->sender->address,
+                       notice->job.username, text, length, error);
+    v2m_metrics_took(V2M_METRICS_MAILING, v2m_clock_us() - began);
 
     return rc;
 }

@@ -456,8 +456,11 @@ v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
 {
     int                  rc;
     v2m_health_t        *health;
+    v2m_breaker_t        breaker;
     v2m_notify_options_t options;
     v2m_worker_options_t worker;
+
+    v2m_breaker_init(&breaker);
 
     options.mongo = mongo;
     options.smtp = smtp;
@@ -465,6 +468,7 @@ v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
     options.url = settings->public_url;
     options.hook.http = http;
     options.hook.keys = &settings->webhook_keys;
+    options.breaker = &breaker;
     options.lease_ms = v2m_notifier_lease_ms(settings);
     options.mail_patience_ms = settings->patience_s * 1000;
     options.hook_patience_ms = settings->webhook_patience_s * 1000;
@@ -485,6 +489,8 @@ v2m_notifier_work(const v2m_notifier_settings_t *settings, v2m_mongo_t *mongo,
         rc = v2m_notifier_run(settings, &options, &worker, error);
         v2m_health_stop(health);
     }
+
+    v2m_breaker_destroy(&breaker);
 
     return rc;
 }

@@ -14,6 +14,7 @@
 
 #include <stdint.h>
 
+#include "v2m_breaker.h"
 #include "v2m_error.h"
 #include "v2m_hook.h"
 #include "v2m_mail.h"
@@ -28,6 +29,7 @@ typedef struct {
     const v2m_mail_sender_t *sender;
     const char              *url; /* of the gateway, without a slash */
     v2m_hook_t               hook;
+    v2m_breaker_t           *breaker;
     int64_t                  lease_ms; /* longer than one try can take */
     int64_t mail_patience_ms; /* how long a mail is tried that is put off */
     int64_t hook_patience_ms; /* likewise a webhook */
