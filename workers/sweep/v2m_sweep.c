@@ -60,7 +60,7 @@ static const char v2m_sweep_help[] =
     "                         published (30)\n"
     "  V2M_SWEEP_UPLOADS      seconds that an upload may stay without a "
     "change\n"
-    "                         (3600)\n"
+    "                         (900)\n"
     "  MP3_QUEUE              the queue of finished jobs (mp3)\n"
     "  V2M_SWEEP_LOST         how long a job may stay without a change before\n"
     "                         it counts as lost, such as 90s, 15m or 2h; 0:\n"
@@ -202,7 +202,7 @@ v2m_sweep_read(v2m_sweep_settings_t *settings, v2m_error_t *error)
         || (rc = v2m_config_integer("V2M_SWEEP_UNPUBLISHED", 30, 0, 86400,
                                     &unpublished_s, error))
                != V2M_OK
-        || (rc = v2m_config_integer("V2M_SWEEP_UPLOADS", 3600, 0, 31536000,
+        || (rc = v2m_config_integer("V2M_SWEEP_UPLOADS", 900, 0, 31536000,
                                     &uploads_s, error))
                != V2M_OK)
     {
