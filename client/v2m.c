@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "v2m_call.h"
@@ -124,7 +125,11 @@ static int
 v2m_cli_read_line(char *line, const char *what)
 {
     if (fgets(line, V2M_CLI_LINE, stdin) == NULL) {
-        v2m_client_complain("there is no %s on standard input", what);
+        if (v2m_call_interrupted()) {
+            v2m_client_complain("interrupted");
+        } else {
+            v2m_client_complain("there is no %s on standard input", what);
+        }
         return 0;
     }
 
@@ -134,33 +139,59 @@ v2m_cli_read_line(char *line, const char *what)
 }
 
 
+/* On a terminal without echo.  Control-C ends it: getpass() would take that for
+ * a part of the password. */
+static int
+v2m_cli_read_password(char *line)
+{
+    int            read;
+    struct termios shown, hidden;
+
+    if (tcgetattr(STDIN_FILENO, &shown) != 0) {
+        return v2m_cli_read_line(line, "password");
+    }
+
+    /* what stops or kills the program would leave the terminal so */
+
+    hidden = shown;
+    hidden.c_lflag &= ~(tcflag_t) ECHO;
+    hidden.c_cc[VSUSP] = _POSIX_VDISABLE;
+    hidden.c_cc[VQUIT] = _POSIX_VDISABLE;
+
+    fputs("Password: ", stderr);
+
+    if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) != 0) {
+        v2m_client_complain("the terminal's echo cannot be turned off: %s",
+                            strerror(errno));
+        return 0;
+    }
+
+    read = v2m_cli_read_line(line, "password");
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+    fputc('\n', stderr);
+
+    return read;
+}
+
+
 static int
 v2m_cli_login(v2m_cli_t *cli)
 {
     int         result;
-    char        email[V2M_CLI_LINE], line[V2M_CLI_LINE], *password;
+    char        email[V2M_CLI_LINE], password[V2M_CLI_LINE];
     v2m_error_t error;
 
     if (isatty(STDIN_FILENO)) {
-        fprintf(stderr, "E-mail: ");
+        fputs("E-mail: ", stderr);
     }
 
-    if (!v2m_cli_read_line(email, "e-mail")) {
-        return V2M_CLIENT_USAGE;
-    }
-
-    if (isatty(STDIN_FILENO)) {
-        password = getpass("Password: ");
-    } else {
-        password = v2m_cli_read_line(line, "password") ? line : NULL;
-    }
-
-    if (password == NULL) {
-        return V2M_CLIENT_USAGE;
+    if (!v2m_cli_read_line(email, "e-mail") || !v2m_cli_read_password(password))
+    {
+        return v2m_call_interrupted() ? V2M_CLIENT_FAILED : V2M_CLIENT_USAGE;
     }
 
     result = v2m_client_login(&cli->client, email, password);
-    explicit_bzero(password, strlen(password));
+    explicit_bzero(password, sizeof(password));
 
     if (result == V2M_CLIENT_DONE
         && v2m_account_save(&cli->client.account, &error) != V2M_OK)

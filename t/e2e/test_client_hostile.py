@@ -2,12 +2,15 @@
 it shows, replaces, keeps and repeats.  The service is one of the test's own."""
 
 import base64
+import fcntl
 import http.server
 import json
 import os
+import pty
 import re
 import socket
 import subprocess
+import termios
 import threading
 
 import pytest
@@ -258,6 +261,44 @@ def test_login_with_lines_of_windows(begin, served):
     assert base64.b64decode(given) == b"ann@example.org:secret"
 
 
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_login_on_a_terminal(tmp_path, begin, served, interrupted):
+    """The password is not shown; control-C ends it, and the echo is back."""
+    served.replaced["POST /login"] = lambda handler: (
+        200, {}, b'{"access_token":"a.b.c"}')
+    main, other = pty.openpty()
+    shown = []
+
+    def wait_shown(text):
+        while text not in b"".join(shown):
+            shown.append(os.read(main, 4096))
+
+    def own_terminal():
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    program = begin("login", stdin=other, stderr=other,
+                    preexec_fn=own_terminal)
+    try:
+        wait_shown(b"E-mail: ")
+        os.write(main, b"ann@example.org\n")
+        wait_shown(b"Password: ")
+        wait_for(lambda: not termios.tcgetattr(other)[3] & termios.ECHO,
+                 what="the echo to be off")
+        os.write(main, b"\x03" if interrupted else b"secret\n")
+        assert program.wait(20) == (FAILED if interrupted else DONE)
+        assert termios.tcgetattr(other)[3] & termios.ECHO
+        if interrupted:
+            wait_shown(b"v2m: interrupted")
+    finally:
+        os.close(other)
+        os.close(main)
+    assert b"secret" not in b"".join(shown)
+    assert served.count("POST", "/login") == (not interrupted)
+    kept = tmp_path / "config" / "v2m" / "account"
+    assert kept.exists() == (not interrupted)
+
+
 def test_only_files_are_replaced(tmp_path, served, v2m):
     """Not /dev/null, by someone who may do so."""
     (tmp_path / "folder").mkdir()
@@ -440,6 +481,19 @@ def test_an_answer_of_a_network(tmp_path, served, v2m, big):
         v2m("upload", "--resumable=1m", "big.mp4", status=FAILED)
     assert served.count("DELETE") == 0
     assert len(list((tmp_path / "state" / "v2m").glob("*"))) == 1
+
+
+def test_a_lost_answer_makes_no_second_upload(served, v2m, big):
+    """The service knows the repetition by its key."""
+    def lose(handler):
+        served.replaced.clear()
+        handler.reset()
+
+    served.replaced["POST /tus/"] = lose
+    v2m("upload", "--resumable=1m", "big.mp4")
+    keys = [call[2]["Idempotency-Key"] for call in served.calls
+            if call[1] == "/tus/"]
+    assert len(keys) == 2 and len(set(keys)) == 1 and len(keys[0]) == 32
 
 
 def test_made_but_not_there(tmp_path, served, v2m, big):
