@@ -474,6 +474,8 @@ v2m_call(const v2m_call_t *call, v2m_call_answer_t *answer, v2m_error_t *error)
     for (tries = 0;; tries++) {
         rc = v2m_call_once(&state, error);
 
+        answer->repeated = tries > 0;
+
         again = rc == V2M_UNAVAILABLE
                 || (rc == V2M_OK && v2m_call_passes(call, answer->status));
 

@@ -47,6 +47,7 @@ typedef struct {
     long   wait_s; /* as Retry-After says, 0: nothing */
     char  *text;   /* malloc'ed; NULL: nothing came */
     size_t length;
+    int    repeated; /* an earlier try may have done it */
 } v2m_call_answer_t;
 
 /* No Retry-After is waited for longer. */

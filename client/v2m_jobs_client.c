@@ -49,22 +49,34 @@ v2m_client_login(v2m_client_t *client, const char *email, const char *password)
 }
 
 
+/* The address of a job; 0: there can be none. */
 static int
-v2m_client_job(v2m_client_t *client, const char *about, const char *method,
-               const char *id, json_t **job)
+v2m_client_job_path(char path[64], const char *id)
+{
+    if (!v2m_client_is_id(id)) {
+        v2m_client_complain("%s: there is no such job", id);
+        return 0;
+    }
+
+    snprintf(path, 64, "/jobs/%s", id);
+
+    return 1;
+}
+
+
+static int
+v2m_client_look(v2m_client_t *client, const char *about, const char *id,
+                json_t **job)
 {
     char       path[64];
     v2m_call_t call;
 
-    if (!v2m_client_is_id(id)) {
-        v2m_client_complain("%s: there is no such job", id);
+    if (!v2m_client_job_path(path, id)) {
         return V2M_CLIENT_FAILED;
     }
 
-    snprintf(path, sizeof(path), "/jobs/%s", id);
-
     memset(&call, 0, sizeof(call));
-    call.method = method;
+    call.method = "GET";
 
     return v2m_client_call(client, about, &call, path, job);
 }
@@ -73,14 +85,37 @@ v2m_client_job(v2m_client_t *client, const char *about, const char *method,
 int
 v2m_client_status(v2m_client_t *client, const char *id, json_t **job)
 {
-    return v2m_client_job(client, id, "GET", id, job);
+    return v2m_client_look(client, id, id, job);
 }
 
 
 int
 v2m_client_delete(v2m_client_t *client, const char *id)
 {
-    return v2m_client_job(client, id, "DELETE", id, NULL);
+    int               rc, result;
+    char              path[64];
+    v2m_call_t        call;
+    v2m_error_t       error;
+    v2m_call_answer_t answer;
+
+    if (!v2m_client_job_path(path, id)) {
+        return V2M_CLIENT_FAILED;
+    }
+
+    memset(&call, 0, sizeof(call));
+    call.method = "DELETE";
+
+    rc = v2m_client_ask(client, &call, path, &answer, &error);
+
+    /* then a try whose answer was lost had removed it */
+
+    result = rc == V2M_OK && answer.status == 404 && answer.repeated
+                 ? V2M_CLIENT_DONE
+                 : v2m_client_judge(id, rc, &answer, &error);
+
+    v2m_call_answer_free(&answer);
+
+    return result;
 }
 
 
@@ -113,7 +148,7 @@ v2m_client_wait(v2m_client_t *client, const char *id, const char *label,
     line = client->progress ? v2m_screen_begin(label) : NULL;
 
     for (pause_ms = V2M_CLIENT_POLL_FIRST_MS;; pause_ms += pause_ms / 4) {
-        result = v2m_client_job(client, label, "GET", id, job);
+        result = v2m_client_look(client, label, id, job);
         if (result != V2M_CLIENT_DONE) {
             break;
         }

@@ -496,6 +496,21 @@ def test_a_lost_answer_makes_no_second_upload(served, v2m, big):
     assert len(keys) == 2 and len(set(keys)) == 1 and len(keys[0]) == 32
 
 
+def test_a_job_is_deleted_once(served, v2m):
+    """Also when the answer that says so is lost."""
+    def gone(handler):
+        return 404, {}, b""
+
+    def lose(handler):
+        served.replaced["DELETE"] = gone
+        handler.reset()
+
+    served.replaced["DELETE"] = lose
+    assert v2m("delete", JOB) == ""
+    assert served.count("DELETE") == 2
+    assert "status 404" in v2m("delete", JOB, status=FAILED)
+
+
 def test_made_but_not_there(tmp_path, served, v2m, big):
     """An upload that is unknown as soon as it is made is not made again and
     again."""
