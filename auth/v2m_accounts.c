@@ -20,6 +20,13 @@
 
 static const char *const v2m_account_purposes[] = { "register", "reset" };
 
+/* How many requests there are for an address that have not expired, and of
+ * these such as wait for their mail. */
+typedef struct {
+    int64_t links;
+    int64_t waiting;
+} v2m_accounts_earlier_t;
+
 /* The account that the users' table has for an address. */
 typedef struct {
     char    email[V2M_EMAIL_MAX + 1];
@@ -43,11 +50,18 @@ v2m_accounts_purpose(const char *name)
 }
 
 
+/* A row of links, waiting. */
 static int
-v2m_accounts_read_number(void *data, v2m_database_row_t *row,
-                         v2m_error_t *error)
+v2m_accounts_read_earlier(void *data, v2m_database_row_t *row,
+                          v2m_error_t *error)
 {
-    return v2m_database_number(row, 0, data, error);
+    int                     rc;
+    v2m_accounts_earlier_t *earlier = data;
+
+    rc = v2m_database_number(row, 0, &earlier->links, error);
+
+    return rc == V2M_OK ? v2m_database_number(row, 1, &earlier->waiting, error)
+                        : rc;
 }
 
 
@@ -123,28 +137,29 @@ int
 v2m_accounts_ask(v2m_database_t *users, v2m_account_purpose_t purpose,
                  const char *email, int64_t lifetime, v2m_error_t *error)
 {
-    int     rc;
-    char    lifetime_text[V2M_DATABASE_DIGITS], wait[V2M_DATABASE_DIGITS];
-    int64_t count;
+    int                    rc, wanted;
+    char                   lifetime_text[V2M_DATABASE_DIGITS];
+    char                   wait[V2M_DATABASE_DIGITS];
+    v2m_accounts_earlier_t earlier = { 0, 0 };
 
     const char *values[] = { v2m_account_purpose_name(purpose), email,
-                             lifetime_text, wait };
+                             lifetime_text, wait, NULL };
 
-    v2m_database_statement_t links = {
-        .sql = "SELECT COUNT(*) FROM account_request "
+    v2m_database_statement_t query = {
+        .sql = "SELECT COUNT(*), COUNT(waiting) FROM account_request "
                "WHERE purpose = ? AND email = ? AND expires > UNIX_TIMESTAMP()",
         .values = values,
         .count = 2,
-        .row = v2m_accounts_read_number,
-        .data = &count,
+        .row = v2m_accounts_read_earlier,
+        .data = &earlier,
     };
     v2m_database_statement_t insert = {
         .sql = "INSERT INTO account_request "
-               "(purpose, email, lifetime, asked, due, expires) VALUES "
-               "(?, ?, ?, UNIX_TIMESTAMP(), UNIX_TIMESTAMP(), "
-               "UNIX_TIMESTAMP() + ?)",
+               "(purpose, email, lifetime, asked, due, expires, waiting) "
+               "VALUES (?, ?, ?, UNIX_TIMESTAMP(), UNIX_TIMESTAMP(), "
+               "UNIX_TIMESTAMP() + ?, ?)",
         .values = values,
-        .count = 4,
+        .count = 5,
     };
 
     rc = v2m_email_check(email, error);
@@ -152,15 +167,20 @@ v2m_accounts_ask(v2m_database_t *users, v2m_account_purpose_t purpose,
         return rc;
     }
 
-    v2m_database_digits(lifetime_text, lifetime);
-    v2m_database_digits(wait, V2M_ACCOUNTS_WAIT);
-    count = 0;
-
-    rc = v2m_database_run(users, &links, error);
-
-    if (rc != V2M_OK || count >= V2M_ACCOUNTS_LINKS) {
+    rc = v2m_database_run(users, &query, error);
+    if (rc != V2M_OK) {
         return rc;
     }
+
+    /* what is in vain is written as well, and has expired already: a row takes
+     * longer than none, which would tell whether the one before still waits for
+     * its mail, as it may where there is an account */
+
+    wanted = earlier.waiting == 0 && earlier.links < V2M_ACCOUNTS_LINKS;
+
+    v2m_database_digits(lifetime_text, lifetime);
+    v2m_database_digits(wait, wanted ? V2M_ACCOUNTS_WAIT : 0);
+    values[4] = wanted ? "1" : NULL;
 
     rc = v2m_database_run(users, &insert, error);
 

@@ -41,8 +41,9 @@ typedef enum { V2M_ACCOUNT_REGISTER, V2M_ACCOUNT_RESET } v2m_account_purpose_t;
 /*
  * For the gateway: asks for a mail to the address, with a link that is good for
  * so many seconds from when it is mailed.  V2M_OK also when there is nothing to
- * be done, as a mail waits already or enough were sent; V2M_INVALID: it is no
- * address (v2m_email_check()).
+ * be done, as a mail waits already or enough were sent, and after the same
+ * work: one row is written in any case.  V2M_INVALID: it is no address
+ * (v2m_email_check()).
  */
 int v2m_accounts_ask(v2m_database_t *users, v2m_account_purpose_t purpose,
                      const char *email, int64_t lifetime, v2m_error_t *error);

@@ -63,12 +63,12 @@ sub problem {
     return $response->code . ' ' . detail($response);
 }
 
-# The requests of an address: purpose, lifetime.
+# The requests of an address that were not in vain: purpose, lifetime.
 sub requests {
     my $email = shift;
 
     return gateway_sql('SELECT purpose, lifetime FROM account_request '
-        . "WHERE email = '$email' ORDER BY id");
+        . "WHERE email = '$email' AND expires > UNIX_TIMESTAMP() ORDER BY id");
 }
 
 # link(PURPOSE, EMAIL [, SECONDS]): a token as it is mailed.

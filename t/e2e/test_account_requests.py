@@ -92,7 +92,9 @@ def later(mariadb, seconds):
 
 
 def rows(mariadb):
-    return int(mariadb.admin("SELECT COUNT(*) FROM auth.account_request")[0][0])
+    """Those that have not expired."""
+    return int(mariadb.admin("SELECT COUNT(*) FROM auth.account_request"
+                             " WHERE expires > UNIX_TIMESTAMP()")[0][0])
 
 
 @pytest.mark.parametrize("purpose", ["register", "reset"])
@@ -204,6 +206,30 @@ def test_request_again(gateway, notifier, mariadb, user, address):
         notifier.ok("expire")
 
     assert counts[address] == counts[other] == [2, 4, 6, 6, 6]
+
+
+def test_request_in_vain(gateway, notifier, mariadb, user, address):
+    """S11: it is as much work, whether the mail before was sent by now, or the
+    address has none to wait for, or had enough of them."""
+    known = f"known-{address}"
+    user("add", known, stdin=PASSWORD)
+
+    def written():
+        return int(mariadb.admin(
+            "SELECT COUNT(*) FROM auth.account_request")[0][0])
+
+    for count in range(5):
+        for each in (address, known):
+            before = written()
+            gateway.ok(f"ask reset 3600 {each}")
+            assert written() == before + 1
+        while (found := notifier("claim 3600"))[0] == "ok":
+            if " unknown " in found[1]:
+                notifier.ok("drop")
+    assert rows(mariadb) == 4
+
+    assert notifier("expire") == ("ok", "6")
+    assert rows(mariadb) == 4
 
 
 def test_request_again_when_links_expired(gateway, notifier, mariadb, address):
