@@ -34,6 +34,7 @@ typedef struct {
     v2m_mongo_t                *mongo;
     v2m_tus_t                   tus;
     v2m_tus_piece_t             piece;
+    ngx_uint_t                  lost;     /* the lease was */
     v2m_gridfs_chunk_t          chunks[]; /* of malloc'ed data */
 } ngx_http_v2m_tus_keep_t;
 
@@ -377,11 +378,13 @@ ngx_http_v2m_tus_keep_run(void *data, v2m_error_t *error)
 
     if (rc == V2M_CONFLICT) {
         v2m_tus_clean(keep->mongo, &keep->tus);
+
+        /* another request goes on, or removed it: that is no fault to log */
+        keep->lost = 1;
+        rc = V2M_OK;
     }
 
-    /* the next request goes on; nobody has to do anything about that */
-
-    return rc == V2M_CONFLICT && keep->request == NULL ? V2M_OK : rc;
+    return rc;
 }
 
 
@@ -391,7 +394,8 @@ ngx_http_v2m_tus_keep_finished(void *data, int rc, const v2m_error_t *error)
     ngx_http_v2m_tus_keep_t *keep = data;
 
     if (keep->request != NULL) {
-        ngx_http_v2m_pending_end(&keep->pending, rc, error);
+        ngx_http_v2m_pending_end(&keep->pending, keep->lost ? V2M_CONFLICT : rc,
+                                 error);
     }
 
     ngx_http_v2m_tus_keep_free(keep);

@@ -401,6 +401,8 @@ is(offset($path, $authorization), 56_384);
 my $last = send_piece($path, $authorization, 56_384, substr $video, 56_384);
 
 is_stored($id, $video, owner => $owner, tus => 1, chunk_size => 16384);
+--- no_error_log
+[error]
 
 
 
@@ -511,6 +513,8 @@ my $id = send_piece($path, $authorization, 0, 'x' x 10)->header('V2M-Job');
 is(tus(DELETE => $path, $authorization)->code, 204, 'a finished one');
 is_gone($id, 'the job');
 messages();
+--- no_error_log
+[error]
 
 
 
