@@ -418,8 +418,8 @@ v2m_tus_client_failed(v2m_tus_client_t *tus, v2m_tus_client_step_t step)
 
     /* not what a login, room in the store, another network or another call may
      * change */
-    lasting =
-        step != V2M_TUS_CLIENT_PASSING && status / 100 == 4 && status != 401;
+    lasting = step != V2M_TUS_CLIENT_PASSING
+              && ((status / 100 == 4 && status != 401) || status == 501);
 
     if (lasting) {
         v2m_tus_client_remove(tus);

@@ -511,12 +511,13 @@ def test_a_job_is_deleted_once(served, v2m):
     assert "status 404" in v2m("delete", JOB, status=FAILED)
 
 
-def test_made_but_not_there(tmp_path, served, v2m, big):
-    """An upload that is unknown as soon as it is made is not made again and
-    again."""
+@pytest.mark.parametrize("status", [404, 501])
+def test_made_but_no_more(tmp_path, served, v2m, big, status):
+    """An upload that is unknown as soon as it is made, or that nothing can be
+    sent to, is not made again and again, and does not stay."""
     served.replaced["PATCH"] = lambda handler: (
-        404, {"Connection": "close"}, b"")
+        status, {"Connection": "close"}, b"")
     said = v2m("upload", "--resumable=1m", "big.mp4", status=FAILED)
-    assert "big.mp4: the service answered with status 404" in said
+    assert f"big.mp4: the service answered with status {status}" in said
     assert (served.count("POST", "/tus/"), served.count("DELETE")) == (1, 1)
     assert list((tmp_path / "state" / "v2m").glob("*")) == []
