@@ -169,13 +169,23 @@ test_injection(void **state)
     v2m_error_t          error;
     v2m_mail_templates_t templates;
 
-    (void) state;
-
     assert_int_equal(v2m_mail_templates_read(templates, NULL, &error), V2M_OK);
 
     text = compose(templates, V2M_MAIL_RESET, "{{url}}&amp@example.org");
     assert_contains(text, "of {{url}}&amp@example.org.");
     assert_contains(text, "<b>{{url}}&amp;amp@example.org</b>");
+
+    free(text);
+    v2m_mail_templates_free(templates);
+
+    put(state, "known.txt", "Subject: K\n\n{{address}}\n");
+    put(state, "known.html", "<i class='{{address}}'>you</i>\n");
+
+    assert_int_equal(v2m_mail_templates_read(templates, *state, &error),
+                     V2M_OK);
+
+    text = compose(templates, V2M_MAIL_KNOWN, "a'/hidden/b@example.org");
+    assert_contains(text, "=3D'a&#39;/hidden/b@example.org'");
 
     free(text);
     v2m_mail_templates_free(templates);
@@ -283,7 +293,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_built_in),
-        cmocka_unit_test(test_injection),
+        cmocka_unit_test_setup_teardown(test_injection, make_directory,
+                                        remove_directory),
         cmocka_unit_test_setup_teardown(test_own, make_directory,
                                         remove_directory),
         cmocka_unit_test_setup_teardown(test_wrong, make_directory,

@@ -103,6 +103,9 @@ v2m_mail_html(FILE *out, const char *text)
         case '"':
             fputs("&quot;", out);
             break;
+        case '\'':
+            fputs("&#39;", out);
+            break;
         default:
             fputc(*text, out);
         }
