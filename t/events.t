@@ -304,7 +304,7 @@ my $cpu = sub {
     return $fields[11] + $fields[12];
 };
 my $end = sub {
-    $h2->read_frame(0) while $h2->readable;
+    $h2->read_frame(0) while !$h2->{closed} && $h2->readable;
     return $h2->{closed} || defined $state->{reset};
 };
 
