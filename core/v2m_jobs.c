@@ -452,26 +452,25 @@ v2m_jobs_delete_blobs(v2m_mongo_t *mongo, const v2m_job_t *job,
 
 
 /*
- * The blobs first and the record last, so that what is cut short can be
- * repeated.  One that has not come to its end does so first, as then a
- * converter at work finds that it has lost.  V2M_CONFLICT: the job changed
- * since it was read.
+ * The blobs first when the job came to its end, so that what is cut short can
+ * be repeated; else the record first, so that a converter at work finds that
+ * it has lost.  V2M_CONFLICT: the job changed since it was read.
  */
 static int
 v2m_jobs_drop_unchanged(v2m_mongo_t *mongo, const v2m_job_t *job,
                         v2m_error_t *error)
 {
-    int rc;
+    int rc, ended;
 
-    if (job->state != V2M_JOB_READY && job->state != V2M_JOB_FAILED) {
-        rc = v2m_jobs_fail(mongo, job->id, "it was removed", error);
+    ended = job->state == V2M_JOB_READY || job->state == V2M_JOB_FAILED;
+    rc = ended ? v2m_jobs_delete_blobs(mongo, job, error) : V2M_OK;
 
-        return rc == V2M_OK ? V2M_CONFLICT : rc;
+    if (rc == V2M_OK) {
+        rc = v2m_jobs_remove_unchanged(mongo, job, error);
     }
 
-    rc = v2m_jobs_delete_blobs(mongo, job, error);
-
-    return rc == V2M_OK ? v2m_jobs_remove_unchanged(mongo, job, error) : rc;
+    return rc == V2M_OK && !ended ? v2m_jobs_delete_blobs(mongo, job, error)
+                                  : rc;
 }
 
 

