@@ -1,6 +1,7 @@
 # Work in thread pools: full queues, clients that leave, reload, shutdown.
 
 use lib 't/lib';
+use IO::Select;
 use V2M;
 
 our $password = 'secret-' . unique();
@@ -39,6 +40,17 @@ sub ended {
     return 1;
 }
 
+# A request that has to wait: one that comes before the thread has taken the one
+# before it is refused, and made again.
+sub waiting {
+    my $begin = shift;
+
+    return wait_for(sub {
+        my $socket = $begin->();
+        !IO::Select->new($socket)->can_read(0.2) && $socket;
+    }, 'a request that waits');
+}
+
 run_tests();
 
 __DATA__
@@ -47,14 +59,10 @@ __DATA__
 --- main_config
 thread_pool v2m_login threads=1 max_queue=1;
 --- env eval: $main::env
---- config
-location = /status { stub_status; }
 --- scenario
 $mysql->hang;
 
-my @sockets = map { begin_login() } 1, 2;
-
-wait_for(sub { connections() == 2 }, 'both to be taken');
+my @sockets = map { waiting(\&begin_login) } 1, 2;
 
 my $response = wait_for(sub {
     my $response = http(POST => '/login', Authorization => basic($user, 'x'));
@@ -87,8 +95,11 @@ $mongo->hang;
 
 my $ask = "GET /jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
     . bearer() . "\r\n\r\n";
-my @sockets = map { my $socket = connect_gateway(); print $socket $ask; $socket }
-    1, 2;
+my @sockets = map { waiting(sub {
+    my $socket = connect_gateway();
+    print $socket $ask;
+    return $socket;
+}) } 1, 2;
 
 my $response = wait_for(sub {
     my $response = http(GET => '/jobs', Authorization => bearer());

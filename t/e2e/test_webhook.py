@@ -226,12 +226,13 @@ def test_no_http(stack, hooked, queue):
 
 
 def test_absurd_retry_after(stack, hooked, hook_server):
-    """A number that no time can have: when the patience ends."""
+    """A number that no time can have: when the patience ends, or in six hours,
+    which is as much as newer versions of libcurl give."""
     server = hook_server(lambda call: (503, {"Retry-After": str(2**63 - 1)}))
     job_id, _ = hooked(server.url, V2M_WEBHOOK_PATIENCE="1d")
     wait_for(lambda: "mail_due" in stack.job(job_id))
     due = stack.job(job_id)["mail_due"].timestamp()
-    assert 86000 < due - now().replace(tzinfo=None).timestamp() < 86500
+    assert 6 * 3600 - 100 < due - now().replace(tzinfo=None).timestamp() < 86500
     assert len(server.calls) == 1
 
 
