@@ -5,7 +5,6 @@
 
 #include "v2m_email.h"
 
-
 /* Who reads the rows of users, and what is read. */
 typedef struct {
     v2m_users_each_pt each;

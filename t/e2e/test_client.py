@@ -12,8 +12,9 @@ import urllib.parse
 
 import pytest
 
+import client_command
 import media
-from conftest import BUILD, Relay, SANITIZER_EXIT, wait_for
+from conftest import BUILD, Relay, wait_for
 
 DONE, FAILED, USAGE, DENIED, AWAY = range(5)
 
@@ -32,14 +33,10 @@ def folder(tmp_path):
 def v2m(stack, folder):
     """Runs it; its output when it ends as expected."""
     def run(*arguments, status=DONE, stdin="", url=stack.url, **settings):
-        env = {name: value for name, value in os.environ.items()
-               if not name.startswith("V2M_")}
-        env.update({"XDG_CONFIG_HOME": str(folder / "config"),
-                    "ASAN_OPTIONS": f"exitcode={SANITIZER_EXIT}",
-                    "V2M_URL": url, "no_proxy": "*", **settings})
         done = subprocess.run(
-            [BUILD / "v2m", *arguments], cwd=folder, env=env, input=stdin,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [BUILD / "v2m", *arguments], cwd=folder,
+            env=client_command.environment(folder, url, **settings),
+            input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             timeout=120)
         assert done.returncode == status, (done.returncode, done.stdout,
                                            done.stderr)

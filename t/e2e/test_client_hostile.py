@@ -15,7 +15,8 @@ import threading
 
 import pytest
 
-from conftest import BUILD, SANITIZER_EXIT, wait_for
+import client_command
+from conftest import wait_for
 from test_client import AWAY, DONE, FAILED
 
 JOB, MP3 = "a" * 24, "b" * 24
@@ -134,27 +135,10 @@ def served(service):
 
 @pytest.fixture
 def begin(tmp_path, served):
-    programs = []
-
-    def start(*arguments, **options):
-        env = {name: value for name, value in os.environ.items()
-               if not name.startswith("V2M_")}
-        env.update({"XDG_STATE_HOME": str(tmp_path / "state"),
-                    "XDG_CONFIG_HOME": str(tmp_path / "config"),
-                    "ASAN_OPTIONS": f"exitcode={SANITIZER_EXIT}",
-                    "V2M_URL": served.url, "V2M_TOKEN": "a.b.c",
-                    "no_proxy": "*"})
-        programs.append(subprocess.Popen(
-            [BUILD / "v2m", *arguments], cwd=tmp_path, env=env,
-            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
-               "stderr": subprocess.PIPE, **options}))
-        return programs[-1]
-
-    yield start
-    for program in programs:
-        if program.poll() is None:
-            program.kill()
-            program.communicate()
+    env = client_command.environment(tmp_path, served.url, V2M_TOKEN="a.b.c")
+    with client_command.starter(tmp_path) as start:
+        yield lambda *arguments, **options: start(
+            arguments, **{"env": env, "stdin": subprocess.DEVNULL, **options})
 
 
 def end(program, status=DONE):

@@ -8,16 +8,16 @@ import random
 import signal
 import socket
 import stat
-import subprocess
 import uuid
 
 import bson
 import gridfs
 import pytest
 
+import client_command
 import media
 from client import add_user
-from conftest import BUILD, SANITIZER_EXIT, free_ports, wait_for
+from conftest import free_ports, wait_for
 from test_client import DENIED, DONE, FAILED, USAGE, folder  # noqa: F401
 
 SIZE = 1_500_000
@@ -73,26 +73,14 @@ def big(folder):  # noqa: F811
 @pytest.fixture
 def begin(user, folder):  # noqa: F811
     """Starts an upload of big.mp4."""
-    programs = []
-
-    def start(url, *options, name="big.mp4", token=user.token,
-              state=folder / "state"):
-        env = {key: value for key, value in os.environ.items()
-               if not key.startswith("V2M_")}
-        env.update({"XDG_STATE_HOME": str(state),
-                    "ASAN_OPTIONS": f"exitcode={SANITIZER_EXIT}",
-                    "V2M_URL": url, "V2M_TOKEN": token, "no_proxy": "*"})
-        programs.append(subprocess.Popen(
-            [BUILD / "v2m", "upload", "--json", "--resumable=1M", *options,
-             name], cwd=folder, env=env, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True))
-        return programs[-1]
-
-    yield start
-    for program in programs:
-        if program.poll() is None:
-            program.kill()
-            program.communicate()
+    with client_command.starter(folder) as start:
+        def upload(url, *options, name="big.mp4", token=user.token,
+                   state=folder / "state"):
+            env = client_command.environment(folder, url, V2M_TOKEN=token,
+                                             XDG_STATE_HOME=str(state))
+            return start(["upload", "--json", "--resumable=1M", *options, name],
+                         env, text=True)
+        yield upload
 
 
 def end(program, status=DONE):
